@@ -1,0 +1,1 @@
+"""The worker as processes on this machine."""

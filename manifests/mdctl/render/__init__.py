@@ -1,0 +1,1 @@
+"""Spec to Kubernetes objects: pure functions that return dicts."""

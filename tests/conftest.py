@@ -1,0 +1,21 @@
+"""Set what every test relies on: eight CPU devices, strict promotion, shape checking on."""
+
+import os
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+).strip()
+
+from jaxtyping import install_import_hook
+
+# Only packages whose functions carry array shapes: the control plane has none.
+SHAPED = [
+    f"mdctl.{package}" for package in ("models", "diffusion", "training", "inference", "parallel", "data")
+]
+hook = install_import_hook(SHAPED, "beartype.beartype")
+
+import jax
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -1,0 +1,1 @@
+"""Data sets, their order, and the cache of what encoders make of them."""

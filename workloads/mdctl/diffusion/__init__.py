@@ -1,0 +1,1 @@
+"""Processes, schedules, samplers and guidance. Knows no model."""

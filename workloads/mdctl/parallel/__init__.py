@@ -1,0 +1,1 @@
+"""Mesh, logical axis rules, attention kernels and rematerialisation. Knows no model."""

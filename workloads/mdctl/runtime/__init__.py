@@ -1,0 +1,1 @@
+"""The entry point that pods and laptops start."""

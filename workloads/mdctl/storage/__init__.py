@@ -1,0 +1,1 @@
+"""Checkpoints, artifacts and repositories of weights."""

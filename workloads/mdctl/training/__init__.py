@@ -1,0 +1,1 @@
+"""Loss, optimiser, step, state and loop."""
