@@ -3,16 +3,12 @@
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-).strip()
+os.environ["XLA_FLAGS"] = (os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8").strip()
 
 from jaxtyping import install_import_hook
 
 # Only packages whose functions carry array shapes: the control plane has none.
-SHAPED = [
-    f"mdctl.{package}" for package in ("models", "diffusion", "training", "inference", "parallel", "data")
-]
+SHAPED = [f"mdctl.{package}" for package in ("models", "diffusion", "training", "inference", "parallel", "data")]
 hook = install_import_hook(SHAPED, "beartype.beartype")
 
 import jax

@@ -28,7 +28,8 @@ class PixelShape(NamedTuple):
     def latent(self, strides: Strides, channels: int) -> "LatentShape":
         """Return the shape after a causal VAE, by (1); the shape must fit its strides."""
         assert (self.frames - 1) % strides.temporal == 0, (self, strides)
-        assert self.height % strides.height == 0 and self.width % strides.width == 0, (self, strides)
+        assert self.height % strides.height == 0, (self, strides)
+        assert self.width % strides.width == 0, (self, strides)
         frames = (self.frames - 1) // strides.temporal + 1
         return LatentShape(frames, self.height // strides.height, self.width // strides.width, channels)
 
@@ -51,9 +52,7 @@ class LatentShape(NamedTuple):
         assert not any(
             size % stride for size, stride in zip((self.frames, self.height, self.width), patch, strict=True)
         ), (self, patch)
-        return PatchGrid(
-            self.frames // patch.temporal, self.height // patch.height, self.width // patch.width
-        )
+        return PatchGrid(self.frames // patch.temporal, self.height // patch.height, self.width // patch.width)
 
 
 class PatchGrid(NamedTuple):
