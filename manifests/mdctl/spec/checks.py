@@ -1,0 +1,109 @@
+"""What two fields of a spec must have in common. Each problem names both values and the way out."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mdctl.spec.catalogue import CatalogueModel, find_model
+from mdctl.spec.errors import SpecError
+from mdctl.spec.layout import resolve_layout
+from mdctl.spec.refused import refused
+from mdctl.spec.slices import resolve_slice
+
+if TYPE_CHECKING:
+    from mdctl.spec.job import JobSpec
+    from mdctl.spec.model import VideoSpec
+
+
+def problems(spec: "JobSpec") -> list[str]:
+    """Return everything that keeps the parts of a spec from working together; empty when they do."""
+    try:
+        model = find_model(spec.model.name)
+    except SpecError as error:
+        return [f"model.name: {error}"]
+    return [
+        *refused(spec),
+        *_hardware(spec),
+        *_video(spec.video, model),
+        *_heads(spec, model),
+        *_mesh_and_batch(spec),
+        *_task(spec),
+        *_weights(spec),
+    ]
+
+
+def _hardware(spec: "JobSpec") -> Iterator[str]:
+    kind = resolve_slice(spec.slice).kind
+    if spec.hardware not in (None, kind):
+        yield f"hardware is {spec.hardware!r} but slice {spec.slice} is {kind!r}; change one of them"
+
+
+def neighbours(size: int, stride: int) -> str:
+    """Return the nearest multiples of a stride, to choose from: `1072 or 1088`."""
+    lower = size // stride * stride
+    return " or ".join(str(n) for n in (lower, lower + stride) if n > 0)
+
+
+def _video(video: "VideoSpec", model: CatalogueModel) -> Iterator[str]:
+    strides = model.pixel_strides
+    if (video.frames - 1) % strides.temporal:
+        lower = (video.frames - 1) // strides.temporal * strides.temporal + 1
+        yield (
+            f"video.frames {video.frames} is not {strides.temporal}k + 1, which {model.name}'s VAE needs; "
+            f"use {lower} or {lower + strides.temporal}"
+        )
+    for side, size, vae, patch in (
+        ("height", video.height, model.vae.height, model.patch.height),
+        ("width", video.width, model.vae.width, model.patch.width),
+    ):
+        if size % (vae * patch):
+            yield (
+                f"video.{side} {size} is not a multiple of {vae * patch} (VAE stride {vae} x patch {patch}); "
+                f"use {neighbours(size, vae * patch)}"
+            )
+
+
+def _heads(spec: "JobSpec", model: CatalogueModel) -> Iterator[str]:
+    for group in ("ici", "dcn"):
+        tensor = getattr(spec.mesh, group).tensor
+        if tensor > 0 and model.num_heads % tensor:
+            fits = [str(n) for n in range(1, model.num_heads + 1) if model.num_heads % n == 0]
+            yield (
+                f"mesh.{group}.tensor {tensor} does not divide the {model.num_heads} attention heads of {model.name}; "
+                f"use one of {', '.join(fits)}"
+            )
+
+
+def _mesh_and_batch(spec: "JobSpec") -> Iterator[str]:
+    model = find_model(spec.model.name)
+    try:
+        layout = resolve_layout(spec.mesh, spec.batch, resolve_slice(spec.slice).devices, spec.num_slices)
+    except SpecError as error:
+        yield str(error)
+        return
+    tensor = layout.total.tensor
+    if model.num_heads % tensor and -1 in (spec.mesh.ici.tensor, spec.mesh.dcn.tensor):
+        yield f"the tensor axis fills up to {tensor}, which does not divide the {model.num_heads} heads of {model.name}"
+    pieces = spec.training.gradient_accumulation
+    if spec.task == "train" and layout.global_batch % (pieces * layout.batch_shards):
+        yield (
+            f"a global batch of {layout.global_batch} cannot be cut into {pieces} pieces "
+            f"(training.gradientAccumulation) of {layout.batch_shards} shards; "
+            f"use a batch of {neighbours(layout.global_batch, pieces * layout.batch_shards)}"
+        )
+
+
+def _task(spec: "JobSpec") -> Iterator[str]:
+    if spec.task == "train":
+        schedule, steps = spec.training.schedule, spec.training.steps
+        if schedule.warmup_steps > steps:
+            yield f"training.schedule.warmupSteps {schedule.warmup_steps} exceeds training.steps {steps}"
+        return
+    if spec.sampling.prompts and spec.sampling.prompts_file:
+        yield f"sampling.prompts and sampling.promptsFile {spec.sampling.prompts_file!r} are both given; give one"
+
+
+def _weights(spec: "JobSpec") -> Iterator[str]:
+    if spec.model.weights is None and find_model(spec.model.name).weights is None:
+        yield f"model.weights is unset and {spec.model.name} has no published repository; name a folder or gs://"
+    if spec.model.revision is not None and not (spec.model.weights or "hf://").startswith("hf://"):
+        yield f"model.revision {spec.model.revision!r} needs hf:// weights, not {spec.model.weights!r}"

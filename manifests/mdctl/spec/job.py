@@ -1,0 +1,123 @@
+"""DiffusionJob: the one description of a job that the YAML file, the CRD, the CLI overrides and the pod all read."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from mdctl.spec import checks
+from mdctl.spec.catalogue import CatalogueModel, find_model
+from mdctl.spec.errors import MdctlError
+from mdctl.spec.layout import Layout, resolve_layout
+from mdctl.spec.model import AttentionSpec, Directory, ModelSpec, VideoSpec, join
+from mdctl.spec.part import Part
+from mdctl.spec.placement import (
+    Capacity,
+    DnsLabel,
+    DnsSubdomain,
+    EnvironmentName,
+    MeshSpec,
+    Queue,
+    Resources,
+    Restarts,
+    SecretReference,
+    Timeouts,
+)
+from mdctl.spec.slices import Slice, resolve_slice
+from mdctl.spec.training import Batch, DataSpec, Sampling, Training
+
+API_VERSION: Literal["mdctl.dev/v1alpha1"] = "mdctl.dev/v1alpha1"
+
+
+class Metadata(Part):
+    """The job's name and where it lives."""
+
+    name: DnsLabel
+    namespace: DnsLabel | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class JobSpec(Part):
+    """What to do, with which model, on what."""
+
+    task: Literal["train", "generate"]
+    model: ModelSpec = ModelSpec()
+    slice: str = "v5p-64"
+    """Such as `v5p-64`, `v6e-8`, `h100-16`, or `cpu-2x4` for 2 local processes of 4 devices; see `mdctl slices`."""
+    num_slices: Annotated[int, Field(ge=1, le=512)] = 1
+    hardware: Literal["tpu", "gpu", "cpu"] | None = None
+    """What the slice must be; unset takes any."""
+    capacity: Capacity = Capacity()
+    mesh: MeshSpec = MeshSpec()
+    attention: AttentionSpec = AttentionSpec()
+    remat: str = "full"
+    """What the backward pass computes anew: `none`, `full`, ..."""
+    video: VideoSpec = VideoSpec()
+    batch: Batch = Batch()
+    """Unset is one video for each group of devices that shares parameters' batch (data x fsdp)."""
+    data: DataSpec = DataSpec()
+    training: Training = Training()
+    sampling: Sampling = Sampling()
+    output_dir: Directory | None = None
+    """A folder or `gs://bucket/path`: checkpoints, videos, metrics, logs."""
+    compilation_cache_dir: Directory | None = None
+    """Compiled programs are kept here between attempts."""
+    image: Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^\S+$")] | None = None
+    """Container image; unset is this version's own."""
+    image_pull_secrets: tuple[DnsSubdomain, ...] = ()
+    resources: Resources = Resources()
+    queue: Queue = Queue()
+    restarts: Restarts = Restarts()
+    timeouts: Timeouts = Timeouts()
+    service_account: DnsSubdomain | None = None
+    """With Workload Identity, the identity that reads and writes `gs://`."""
+    secrets: tuple[SecretReference, ...] = ()
+    environment: dict[EnvironmentName, str] = Field(default_factory=dict)
+
+    @field_validator("slice")
+    @classmethod
+    def _slice_exists(cls, value: str) -> str:
+        try:
+            return resolve_slice(value).name
+        except MdctlError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        if problems := checks.problems(self):
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def resolved_slice(self) -> Slice:
+        """One slice of those the job runs on."""
+        return resolve_slice(self.slice)
+
+    @property
+    def catalogue_model(self) -> CatalogueModel:
+        """The catalogue's facts of the model."""
+        return find_model(self.model.name)
+
+    @property
+    def layout(self) -> Layout:
+        """The mesh with every `-1` filled, and the batch over it."""
+        return resolve_layout(self.mesh, self.batch, self.resolved_slice.devices, self.num_slices)
+
+    @property
+    def weights(self) -> str | None:
+        """Where the repository of weights is: the spec's, or the catalogue's."""
+        return self.model.weights or self.catalogue_model.weights
+
+    @property
+    def checkpoint_dir(self) -> str:
+        """Where checkpoints go."""
+        assert self.output_dir is not None
+        return self.training.checkpoint.directory or join(self.output_dir, "checkpoints")
+
+
+class DiffusionJob(Part):
+    """A training or generation job."""
+
+    api_version: Literal["mdctl.dev/v1alpha1"] = API_VERSION
+    kind: Literal["DiffusionJob"] = "DiffusionJob"
+    metadata: Metadata
+    spec: JobSpec

@@ -1,0 +1,88 @@
+"""Which network, and how it is computed."""
+
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from mdctl.spec.part import Part
+
+Dtype = Literal["float32", "bfloat16"]
+
+
+def _location(value: str) -> str:
+    """Accept a folder, `gs://bucket/path`, `hf://org/name`, and `org/name` as the hub spells it."""
+    scheme, separator, rest = value.partition("://")
+    if separator and scheme not in ("gs", "hf"):
+        raise ValueError(f"{value!r} has the scheme {scheme!r}; use a folder, gs://bucket/path or hf://org/name")
+    if separator and not rest.strip("/"):
+        raise ValueError(f"{value!r} names nothing after {scheme}://")
+    if scheme == "hf" and separator and rest.count("/") != 1:
+        raise ValueError(f"{value!r} should read hf://org/name")
+    return value
+
+
+Location = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_location)]
+"""A folder on this machine, `gs://bucket/path` or, for weights, `hf://org/name`."""
+
+
+def _directory(value: str) -> str:
+    if value.startswith("hf://"):
+        raise ValueError(f"{value!r} cannot be written to; use a folder or gs://bucket/path")
+    return value
+
+
+Directory = Annotated[Location, AfterValidator(_directory)]
+"""A folder on this machine or `gs://bucket/path`, to be written to."""
+
+
+def join(directory: str, *parts: str) -> str:
+    """Return a path inside a directory, local or `gs://`."""
+    scheme, separator, rest = directory.partition("://")
+    return f"{scheme}://{PurePosixPath(rest, *parts)}" if separator else str(PurePosixPath(directory, *parts))
+
+
+class ModelSpec(Part):
+    """A model of the catalogue, its weights and its dtypes."""
+
+    name: str = "wan2.1-t2v-14b"
+    """A name of the catalogue, such as `wan2.1-t2v-14b`."""
+    type: str = "T2V"
+    """`T2V`: text to video."""
+    weights: Location | None = None
+    """A repository in the Hugging Face folder layout; unset is the catalogue's."""
+    revision: str | None = None
+    """A branch, tag or commit of an `hf://` repository."""
+    initialisation: Literal["weights", "random"] = "weights"
+    """Of the denoiser: from the repository, or drawn anew from the seed (the other parts are always loaded)."""
+    checkpoint: Directory | None = None
+    """The output directory of a training job, whose newest checkpoint replaces the denoiser's weights."""
+    use_ema: bool = True
+    """Take the averaged parameters of `checkpoint`, where it has them."""
+    weights_dtype: Dtype = "float32"
+    """Dtype in which parameters are stored; training keeps float32 master weights."""
+    activations_dtype: Dtype = "bfloat16"
+    """Dtype in which layers compute."""
+    offload_encoders: bool = True
+    """Text encoder and VAE leave the accelerator once their outputs are made."""
+
+
+class AttentionSpec(Part):
+    """Which attention kernel."""
+
+    kernel: str = "flash"
+    """`flash` (splash attention on TPU, a blockwise form elsewhere) or `dot_product`."""
+    flash_min_seq_length: Annotated[int, Field(ge=0)] = 4096
+    """Sequences shorter than this use `dot_product`."""
+    mask_padding_tokens: bool = True
+    """Keep tokens that only fill up a shard out of attention."""
+
+
+class VideoSpec(Part):
+    """The size of what is trained on or made."""
+
+    height: Annotated[int, Field(ge=1, le=16384)] = 720
+    width: Annotated[int, Field(ge=1, le=16384)] = 1280
+    frames: Annotated[int, Field(ge=1, le=100_000)] = 81
+    """4k + 1 for Wan."""
+    fps: Annotated[int, Field(ge=1, le=240)] = 16

@@ -1,0 +1,133 @@
+"""Where a job runs: capacity, mesh, resources, queue, restarts, secrets."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from mdctl.spec.part import Part
+
+Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")]
+"""A Kubernetes quantity: `8`, `500m`, `64Gi`."""
+
+DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
+"""A name as DNS allows it (RFC 1123 label)."""
+
+DnsSubdomain = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]
+"""A Kubernetes object name (RFC 1123 subdomain)."""
+
+EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
+"""The name of an environment variable."""
+
+AxisSize = Annotated[int, Field(ge=-1, le=1_000_000)]
+
+
+class Capacity(Part):
+    """How the nodes are paid for."""
+
+    type: Literal["on-demand", "spot", "reservation", "flex-start"] = "on-demand"
+    """`spot` may be taken away with 15 s notice; `flex-start` waits for capacity."""
+    reservation: DnsLabel | None = None
+    """The reservation's name, with type `reservation`."""
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if (self.type == "reservation") != (self.reservation is not None):
+            raise ValueError(
+                f"type is {self.type!r} and reservation is {self.reservation!r}: "
+                "name a reservation with type 'reservation', and with no other"
+            )
+        return self
+
+
+class Axes(Part):
+    """Sizes of the four mesh axes; `-1`, at most once, takes what is left."""
+
+    data: AxisSize = 1
+    """Replicas of the parameters, each with its own part of the batch."""
+    fsdp: AxisSize = 1
+    """Shards of the parameters, each with its own part of the batch, or of the tokens where the batch is smaller."""
+    context: AxisSize = 1
+    """Shards of the sequence."""
+    tensor: AxisSize = 1
+    """Shards of the attention heads and the feed-forward width."""
+
+    @model_validator(mode="after")
+    def _fill_once(self) -> Self:
+        sizes = {name: getattr(self, name) for name in ("data", "fsdp", "context", "tensor")}
+        zero = [name for name, size in sizes.items() if size == 0]
+        fill = [name for name, size in sizes.items() if size == -1]
+        if zero:
+            raise ValueError(f"{zero[0]} is 0; the smallest axis is 1, and -1 takes what is left")
+        if len(fill) > 1:
+            raise ValueError(f"{' and '.join(fill)} are both -1; one axis of a group can take what is left")
+        return self
+
+
+class MeshSpec(Part):
+    """The device mesh, inside a slice (over ICI or NVLink) and across slices (over the data-centre network)."""
+
+    ici: Axes = Axes(fsdp=-1)
+    """Inside one slice; the product is its number of JAX devices."""
+    dcn: Axes = Axes(data=-1)
+    """Across slices; the product is their number."""
+
+
+class Resources(Part):
+    """What a container asks for besides accelerators. Unset is not asked for: a queue may not cover it."""
+
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+    shared_memory: Quantity | None = None
+    """Size limit of /dev/shm; unset is half of the node's memory, as Kubernetes has it."""
+
+
+class Queue(Part):
+    """Kueue's queue and the priorities; what is not named is not asked for."""
+
+    name: DnsLabel | None = None
+    """A LocalQueue in the job's namespace."""
+    priority: DnsSubdomain | None = None
+    """A WorkloadPriorityClass of Kueue."""
+    pod_priority: DnsSubdomain | None = None
+    """A PriorityClass of Kubernetes."""
+
+
+class Restarts(Part):
+    """What happens when a host fails. Preemption, eviction and lost nodes restart without being counted."""
+
+    max: Annotated[int, Field(ge=0, le=1000)] = 5
+    """Restarts that count: crashes and kills."""
+    grace_period_seconds: Annotated[int, Field(ge=1, le=3600)] = 300
+    """From SIGTERM to SIGKILL: the time in which a checkpoint must be written. Spot nodes give 15 s at most."""
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0)] | None = 86_400
+    """When the finished JobSet is removed; null keeps it."""
+
+
+class Timeouts(Part):
+    """Limits after which a host that makes no progress leaves with exit code 76."""
+
+    step_minutes: Annotated[float, Field(gt=0)] = 10
+    """Without a finished step, after an attempt's first."""
+    compile_minutes: Annotated[float, Field(gt=0)] = 90
+    """Until an attempt's first step is finished: loading, encoding and compiling."""
+    peers_minutes: Annotated[float, Field(gt=0)] = 20
+    """Until all hosts have found each other."""
+
+
+class SecretReference(Part):
+    """A Secret of the job's namespace, as one environment variable or as files. Values never stand in a spec."""
+
+    name: DnsSubdomain
+    key: str | None = None
+    """The key whose value becomes the variable `env`."""
+    env: EnvironmentName | None = None
+    mount_path: Annotated[str, StringConstraints(pattern=r"^/[^:]*$")] | None = None
+    """A folder to mount all keys in, as files."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        as_env = self.env is not None and self.key is not None and self.mount_path is None
+        as_files = self.mount_path is not None and self.env is None and self.key is None
+        if not (as_env or as_files):
+            raise ValueError(f"secret {self.name!r} needs either key and env, or mountPath")
+        return self

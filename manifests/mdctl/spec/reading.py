@@ -1,0 +1,117 @@
+"""A DiffusionJob to and from text: every mistake in it on one screen, every field by its path."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from mdctl.spec.errors import SpecError
+from mdctl.spec.job import DiffusionJob
+
+MAX_BYTES = 1_000_000
+"""A spec larger than this is not a spec."""
+MAX_PROBLEMS = 12
+"""As many as fit on a screen."""
+
+
+def read_job(path: Path) -> DiffusionJob:
+    """Read the job in a YAML or JSON file.
+
+    Raises:
+        SpecError: the file cannot be read, is not YAML, or does not hold one valid DiffusionJob.
+    """
+    return parse_job(read_mapping(path), where=str(path))
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Read the one mapping in a YAML or JSON file."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SpecError(f"{path}: {path.stat().st_size} bytes is too long for a spec (at most {MAX_BYTES})")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path}: is not UTF-8 text (byte {error.start})") from None
+    return parse_mapping(text, where=str(path))
+
+
+def parse_mapping(text: str, where: str) -> dict[str, Any]:
+    """Return the one mapping in a YAML text."""
+    try:
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SpecError(f"{where}: is not YAML: {' '.join(str(error).split())[:300]}") from None
+    if not isinstance(data, dict):
+        raise SpecError(f"{where}: holds {type(data).__name__}, not a mapping with apiVersion, kind, metadata and spec")
+    return data
+
+
+def parse_job(data: Mapping[str, Any], where: str) -> DiffusionJob:
+    """Return the job that a mapping describes.
+
+    Raises:
+        SpecError: lists every problem, each with the path of its field.
+    """
+    try:
+        return DiffusionJob.model_validate(data)
+    except ValidationError as error:
+        lines = [line for problem in error.errors(include_url=False) for line in _lines(dict(problem))]
+        more = [f"... and {len(lines) - MAX_PROBLEMS} more"] if len(lines) > MAX_PROBLEMS else []
+        raise SpecError("\n".join([f"{where}:", *("  " + line for line in [*lines[:MAX_PROBLEMS], *more])])) from None
+
+
+def dump_job(job: DiffusionJob) -> dict[str, Any]:
+    """Return the job as plain data, camelCase, what differs from the defaults only."""
+    data = job.model_dump(mode="json", by_alias=True, exclude_unset=False, exclude_defaults=True)
+    return {"apiVersion": job.api_version, "kind": job.kind, **data}
+
+
+def job_yaml(job: DiffusionJob) -> str:
+    """Return the job as YAML."""
+    return yaml.safe_dump(dump_job(job), sort_keys=False, allow_unicode=True, width=120)
+
+
+def spec_hash(job: DiffusionJob) -> str:
+    """Return a name for the resolved spec: equal specs, equal names (16 hexadecimal digits)."""
+    data = job.spec.model_dump(mode="json", by_alias=True)
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _lines(problem: dict[str, Any]) -> list[str]:
+    path = ".".join(str(part) for part in problem["loc"])
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return [f"{path}: no such field{_suggestion(problem['loc'])}"]
+    if problem["type"] == "missing":
+        return [f"{path}: is required"]
+    if problem["type"] == "value_error":
+        return [f"{path}: {line}" if path and path != "spec" else line for line in message.splitlines()]
+    shown = repr(problem["input"])
+    return [f"{path}: {message[0].lower()}{message[1:]}, not {shown if len(shown) <= 80 else shown[:77] + '...'}"]
+
+
+def _suggestion(loc: tuple[str | int, ...]) -> str:
+    """Return the field nearest to an unknown one, among its siblings."""
+    part: type[BaseModel] | None = DiffusionJob
+    for name in loc[:-1]:
+        part = child(part, str(name)) if part else None
+    if part is None:
+        return ""
+    names = [field.alias or name for name, field in part.model_fields.items()]
+    near = get_close_matches(str(loc[-1]), names, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f" (there are: {', '.join(names)})"
+
+
+def child(part: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """Return the type of a field of a part, by either spelling, where it is a part itself."""
+    for python_name, field in part.model_fields.items():
+        if name in (python_name, field.alias):
+            options = [field.annotation, *getattr(field.annotation, "__args__", ())]
+            return next((t for t in options if isinstance(t, type) and issubclass(t, BaseModel)), None)
+    return None

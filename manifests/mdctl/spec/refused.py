@@ -1,0 +1,45 @@
+"""What this version's worker cannot do, refused by name before anything starts.
+
+The one list of such names: what is implemented leaves it.
+"""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mdctl.spec.job import JobSpec
+
+ATTENTION = ("dot_product", "flash")
+ATTENTION_TO_COME = ("cudnn", "cudnn_flash_te", "ring", "tokamax_flash", "tokamax_ring", "ulysses")
+
+REMAT = ("none", "full")
+REMAT_TO_COME = ("custom",)
+
+SAMPLERS = ("unipc", "euler")
+SAMPLERS_TO_COME = ("ddim", "ddpm", "dpm++2m", "lcm")
+
+MODEL_TYPES = ("T2V",)
+MODEL_TYPES_TO_COME = ("I2V", "FLF2V", "TI2V")
+
+
+def refused(spec: "JobSpec") -> Iterator[str]:
+    """Yield each setting of the spec that this version does not implement, or that nothing is called."""
+    yield from _name("attention.kernel", spec.attention.kernel, ATTENTION, ATTENTION_TO_COME)
+    yield from _name("remat", spec.remat, REMAT, REMAT_TO_COME)
+    yield from _name("sampling.sampler", spec.sampling.sampler, SAMPLERS, SAMPLERS_TO_COME)
+    yield from _name("model.type", spec.model.type, MODEL_TYPES, MODEL_TYPES_TO_COME)
+    if not spec.model.offload_encoders:
+        yield "model.offloadEncoders false is not implemented: encoders always leave the accelerator; use true"
+    if spec.task == "train" and spec.model.weights_dtype != "float32":
+        yield f"model.weightsDtype {spec.model.weights_dtype!r} is not implemented for training; use 'float32'"
+
+
+def _name(field: str, value: str, known: tuple[str, ...], to_come: tuple[str, ...]) -> Iterator[str]:
+    if value in known:
+        return
+    if value in to_come:
+        yield f"{field} {value!r} is not implemented in this version; use {' or '.join(map(repr, known))}"
+        return
+    near = get_close_matches(value, (*known, *to_come), n=1, cutoff=0.0)[0]
+    yield f"{field} {value!r} is unknown; the nearest is {near!r} (there are: {', '.join(known)})"

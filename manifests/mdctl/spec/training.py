@@ -1,0 +1,151 @@
+"""How a model is trained: data, objective, optimiser, checkpoints, evaluation."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mdctl.spec.model import Directory, Location
+from mdctl.spec.part import Part
+
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Batch(Part):
+    """The batch, given once: in all, or per JAX device (then possibly a fraction)."""
+
+    global_size: Count | None = None
+    """Videos in one optimiser step, over all devices."""
+    per_device: Annotated[float, Field(gt=0)] | None = None
+    """Videos per JAX device; times all devices it must be whole: 0.25 on 4 devices is a batch of 1."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if self.global_size is not None and self.per_device is not None:
+            raise ValueError(
+                f"globalSize {self.global_size} and perDevice {self.per_device} are both given; give one of them"
+            )
+        return self
+
+
+class Synthetic(Part):
+    """A data set made of noise, to measure speed or to try a mesh."""
+
+    num_samples: Count | None = None
+    """Distinct samples; unset is endless."""
+    height: Count | None = None
+    """Unset is that of `video`; likewise width and frames."""
+    width: Count | None = None
+    frames: Count | None = None
+
+
+class DataSpec(Part):
+    """What is trained on."""
+
+    type: Literal["folder", "synthetic"] = "folder"
+    """`folder`: videos or images with captions in .txt sidecars, metadata.jsonl or metadata.csv."""
+    path: Location | None = None
+    """The folder, local or `gs://`."""
+    held_out: Annotated[int, Field(ge=0)] = 0
+    """Clips kept from training for the held-out loss."""
+    cache: Directory | None = None
+    """Where latents and text embeddings are kept; unset is `cache` in the output directory."""
+    synthetic: Synthetic = Synthetic()
+
+
+class Objective(Part):
+    """Flow matching: which times are drawn, how they weigh, how often the caption is dropped."""
+
+    time_density: Literal["uniform", "logit-normal"] = "uniform"
+    """Density of u, before the shift."""
+    shift: Annotated[float, Field(gt=0)] = 5.0
+    """s = shift u / (1 + (shift - 1) u)."""
+    weighting: Literal["none", "bell"] = "none"
+    """`bell` has mean one over the shifted density."""
+    caption_dropout: Fraction = 0.1
+    """Part of the captions that become the empty one, for guidance."""
+
+
+class Optimizer(Part):
+    """AdamW on float32 master weights."""
+
+    name: Literal["adamw"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+    b1: Decay = 0.9
+    b2: Decay = 0.999
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """On matrices only: biases, gains and modulation tables do not decay."""
+    clip_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    """Bound on the gradient's global norm; null does not clip."""
+
+
+class Schedule(Part):
+    """The learning rate over the steps."""
+
+    name: Literal["constant", "linear", "cosine"] = "constant"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    final_fraction: Fraction = 0.0
+    """Of the learning rate at the last step, for `linear` and `cosine`."""
+
+
+class Ema(Part):
+    """A float32 average of the parameters, with decay min(decay, (1 + n) / (10 + n)) at step n."""
+
+    decay: Decay
+
+
+class Checkpointing(Part):
+    """When the state is saved, and how many saves are kept."""
+
+    every: Count = 500
+    keep: Count = 3
+    directory: Directory | None = None
+    """Unset is `checkpoints` in the output directory."""
+
+
+class Evaluation(Part):
+    """What is measured while training."""
+
+    every: Count = 500
+    prompts: tuple[str, ...] = ()
+    """Videos are sampled for these."""
+    samples: Count = 1
+    """Videos per prompt."""
+    time_buckets: Annotated[int, Field(ge=1, le=100)] = 5
+    """Parts of [0, 1] in which the held-out loss is reported."""
+
+
+class Training(Part):
+    """How long, from which seed, and in how many pieces."""
+
+    steps: Count = 10_000
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    gradient_accumulation: Count = 1
+    """Pieces in which one step's batch is computed."""
+    log_every: Count = 10
+    objective: Objective = Objective()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    ema: Ema | None = None
+    """Null keeps no average."""
+    checkpoint: Checkpointing = Checkpointing()
+    evaluation: Evaluation | None = None
+
+
+class Sampling(Part):
+    """How videos are sampled."""
+
+    prompts: tuple[str, ...] = ()
+    prompts_file: Location | None = None
+    """One prompt a line, or JSON lines with `prompt` and optionally `seed`."""
+    negative_prompt: str = ""
+    sampler: str = "unipc"
+    """`unipc` or `euler`."""
+    steps: Annotated[int, Field(ge=1, le=1000)] = 50
+    guidance: Annotated[float, Field(ge=0)] = 5.0
+    """1 is the conditional model, 0 the unconditional."""
+    shift: Annotated[float, Field(gt=0)] | None = None
+    """Unset is that of the repository's scheduler."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
