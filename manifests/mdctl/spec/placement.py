@@ -59,16 +59,33 @@ class Axes(Part):
         if zero:
             raise ValueError(f"{zero[0]} is 0; the smallest axis is 1, and -1 takes what is left")
         if len(fill) > 1:
-            raise ValueError(f"{' and '.join(fill)} are both -1; one axis of a group can take what is left")
+            raise ValueError(
+                f"{' and '.join(fill)} are both -1; "
+                "one axis of a group can take what is left; set the other to a number"
+            )
         return self
+
+
+class IciAxes(Axes):
+    """Axes inside a slice: what is not said otherwise shards parameters."""
+
+    fsdp: AxisSize = -1
+    """As above; takes what is left unless set."""
+
+
+class DcnAxes(Axes):
+    """Axes across slices: what is not said otherwise replicates."""
+
+    data: AxisSize = -1
+    """As above; takes what is left unless set."""
 
 
 class MeshSpec(Part):
     """The device mesh, inside a slice (over ICI or NVLink) and across slices (over the data-centre network)."""
 
-    ici: Axes = Axes(fsdp=-1)
+    ici: IciAxes = IciAxes()
     """Inside one slice; the product is its number of JAX devices."""
-    dcn: Axes = Axes(data=-1)
+    dcn: DcnAxes = DcnAxes()
     """Across slices; the product is their number."""
 
 
