@@ -1,0 +1,105 @@
+# What a person runs from a clean clone. `make help` lists the targets.
+#
+# Each environment is installed from one hashed lock, and again only when that lock changes: the stamp in it is
+# named for the lock's checksum. Python is the first candidate that runs and reports 3.12 or later.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+PYTHONS := python3.14 python3.13 python3.12 python3 python \
+	$(wildcard $(HOME)/.pyenv/versions/*/bin/python) \
+	$(wildcard $(HOME)/.local/share/uv/python/*/bin/python3) \
+	$(wildcard $(HOME)/.local/share/mise/installs/python/*/bin/python) \
+	$(wildcard $(HOME)/.asdf/installs/python/*/bin/python) \
+	$(wildcard $(HOME)/.rye/py/*/bin/python3) \
+	$(wildcard $(HOME)/miniconda3/envs/*/bin/python) \
+	$(wildcard $(HOME)/miniforge3/envs/*/bin/python) \
+	$(wildcard /opt/homebrew/bin/python3.1?) $(wildcard /usr/local/bin/python3.1?)
+ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))
+
+# $(call stamp,ENVIRONMENT,LOCK): a file that is there when the environment holds what the lock and pyproject say
+stamp = $(1)/installed-$(shell cat requirements/$(2).lock pyproject.toml | cksum | tr ' ' '-')
+
+TEST := $(call stamp,.venv,test)
+TPU := $(call stamp,.venv-tpu,tpu)
+PARITY := $(call stamp,.venv-parity,parity)
+RUN := .venv/bin/
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
+		printf '  %-8s %s\n' "$$name" "$$text"; done
+
+.PHONY: setup
+setup: $(TEST) ## make .venv, which the other targets do by themselves
+
+.PHONY: demo
+demo: $(TEST) ## train a small Wan on real clips, then sample videos from it
+	$(RUN)python -m mdctl.demo
+
+.PHONY: test
+test: check ## everything that CI runs
+	$(RUN)pytest -n 2
+
+.PHONY: check
+check: lint ## the linter, the formatter, the type checker, the arrows between the rooms
+	$(RUN)ruff format --check .
+	$(RUN)mypy
+	$(RUN)lint-imports
+
+.PHONY: lint
+lint: $(TEST) ## the linter only
+	$(RUN)ruff check .
+
+.PHONY: fmt
+fmt: $(TEST) ## format, and fix what the linter can
+	$(RUN)ruff format .
+	$(RUN)ruff check --fix .
+
+.PHONY: parity
+parity: $(TEST) $(PARITY) ## compare with diffusers and transformers, run live
+	$(RUN)python -m tests.parity
+
+.PHONY: fit
+fit: $(TEST) $(TPU) ## compile train-wan for v5p-64 with libtpu and print whether it fits
+
+.PHONY: heavy
+heavy: $(TEST) ## tests that need minutes or gigabytes
+	$(RUN)pytest -m heavy
+
+.PHONY: bench
+bench: $(TEST) $(PARITY) ## ratios against the reference and against the bare imports
+	$(RUN)python benchmarks/cli_startup.py
+
+.PHONY: lock
+lock: $(TEST) ## resolve again and write the locks; UPGRADE=1 takes the newest versions
+	requirements/lock.sh $(if $(UPGRADE),--upgrade)
+
+.venv/installed-%:
+	$(call install,.venv,test)
+	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-tpu/installed-%:
+	$(call install,.venv-tpu,tpu)
+	@touch $@
+
+.venv-parity/installed-%:
+	$(call install,.venv-parity,parity)
+	@touch $@
+
+# $(call install,ENVIRONMENT,LOCK): make the environment where there is none, and install exactly the lock's hashes
+define install
+	@test -x $(1)/bin/python || { \
+		found=; for python in $(PYTHONS); do \
+			"$$python" -c '$(ENOUGH)' >/dev/null 2>&1 && found=$$python && break; \
+		done; \
+		test -n "$$found" || { echo "make: found no Python of 3.12 or later with venv and ensurepip." \
+			"Install one (Debian: python3 and python3-venv), or name it: make PYTHONS=/path/to/python" >&2; exit 1; }; \
+		echo "$(1): $$("$$found" --version), $$(command -v "$$found")"; \
+		"$$found" -m venv $(1); }
+	@rm -f $(1)/installed-*
+	$(1)/bin/python -m pip install --quiet --require-hashes --requirement requirements/$(2).lock
+endef
