@@ -6,7 +6,7 @@ behind it was chosen once, at the edge, from the spec.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from mdctl.parallel.attention import Attention
 from mdctl.parallel.attention.dot_product import dot_product_attention
 
 
+@runtime_checkable
 class Constrain(Protocol):
     """Say how an activation is laid out over the mesh."""
 
