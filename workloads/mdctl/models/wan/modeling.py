@@ -147,7 +147,7 @@ class TextEmbedder(nnx.Module):
     def __call__(self, text: Float[Array, "B S E"]) -> Float[Array, "B S D"]:
         """Return the text at the model's width, position by position."""
         text_BSD = self.linear_2(gelu(self.linear_1(text)))
-        return self.execution.constrain(text_BSD, "batch", None, None)
+        return self.execution.constrain(text_BSD, "batch", "text", None)
 
 
 class Block(nnx.Module):
@@ -190,10 +190,10 @@ class ProjectedAttention(nnx.Module):
         self.norm_k = RMSNorm(cfg, execution=execution, rngs=rngs)
         self.to_out = _linear(cfg.width, cfg.width, execution, rngs)
 
-    def heads(self, x: Float[Array, "B L D"], sequence: str | None) -> Float[Array, "B L N K"]:
+    def heads(self, x: Float[Array, "B L D"], sequence: str) -> Float[Array, "B L N K"]:
         """Split the width into heads, in the activations' dtype, laid out along `sequence`."""
         x_BLNK = rearrange(x.astype(self.execution.dtype), "b l (n k) -> b l n k", n=self.cfg.num_attention_heads)
-        return self.execution.constrain(x_BLNK, "batch", sequence, "heads", None)
+        return self.execution.constrain(x_BLNK, "batch", sequence, "heads", "head")
 
 
 class SelfAttention(ProjectedAttention):
@@ -225,8 +225,8 @@ class CrossAttention(ProjectedAttention):
     def __call__(self, x: Float[Array, "B L D"], text: Float[Array, "B S D"]) -> Float[Array, "B L D"]:
         """Attend to every position of the text, zeros past the prompt's end included, as the original does."""
         q_BLNK = self.heads(self.norm_q(self.to_q(x)), "tokens")
-        k_BSNK = self.heads(self.norm_k(self.to_k(text)), None)
-        v_BSNK = self.heads(self.to_v(text), None)
+        k_BSNK = self.heads(self.norm_k(self.to_k(text)), "text")
+        v_BSNK = self.heads(self.to_v(text), "text")
         out_BLNK = self.execution.cross_attention(q_BLNK, k_BSNK, v_BSNK, None)
         return self.to_out(rearrange(out_BLNK, "b l n k -> b l (n k)"))
 
