@@ -15,6 +15,11 @@ DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-
 DnsSubdomain = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]
 """A Kubernetes object name (RFC 1123 subdomain)."""
 
+LabelKey = Annotated[
+    str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")
+]
+"""The key of a label, such as `cloud.google.com/gce-topology-block`."""
+
 EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
 """The name of an environment variable."""
 
@@ -28,6 +33,8 @@ class Capacity(Part):
     """`spot` may be taken away with 15 s notice; `flex-start` waits for capacity."""
     reservation: DnsLabel | None = None
     """The reservation's name, with type `reservation`."""
+    placement_policy: DnsLabel | None = None
+    """The workload policy that the nodes of a slice must have been made with (multi-host tpu7x pools have one)."""
 
     @model_validator(mode="after")
     def _named(self) -> Self:
@@ -107,6 +114,15 @@ class Queue(Part):
     """A WorkloadPriorityClass of Kueue."""
     pod_priority: DnsSubdomain | None = None
     """A PriorityClass of Kubernetes."""
+    topology: LabelKey | None = None
+    """The level of the queue's topology that each slice must stay within; where the queue's flavour has none, unset."""
+
+    @model_validator(mode="after")
+    def _in_a_queue(self) -> Self:
+        if self.name is None and (self.priority or self.topology):
+            given = "priority" if self.priority else "topology"
+            raise ValueError(f"{given} is {self.priority or self.topology!r} but name is unset: only a queue heeds it")
+        return self
 
 
 class Restarts(Part):
