@@ -5,6 +5,7 @@ Letters: B batch, T frames, H height, W width, C channels, all of latents.
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float32, Int, UInt32
 
 from mdctl.diffusion.denoise import Conditioning, Denoise, Params
@@ -14,7 +15,7 @@ from mdctl.diffusion.samplers.sampler import Carry, Sampler
 from mdctl.spec.shapes import LatentShape
 
 
-def initial_noise(seed: int, rows: UInt32[Array, " B"], shape: LatentShape) -> Float32[Array, "B T H W C"]:
+def initial_noise(seed: ArrayLike, rows: UInt32[Array, " B"], shape: LatentShape) -> Float32[Array, "B T H W C"]:
     """Draw the noise of each row (the index of a sample): the same bits in whatever batch or layout it is drawn."""
     return row_noise(row_keys(stream_key(Stream.SAMPLING, seed), rows), shape)
 

@@ -1,0 +1,102 @@
+"""The sampling loop over a mesh: any number of samples, as many at a time as the batch axes have shards.
+
+Letters: B samples of one run, N samples in all; T frames, H height, W width, C channels of latents.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float32, UInt32
+
+from mdctl.diffusion.denoise import Denoise, Params
+from mdctl.diffusion.samplers.sampler import Sampler
+from mdctl.inference.sample import initial_noise, sample
+from mdctl.parallel.rules import BATCH, activation_sharding, replicated
+from mdctl.spec.shapes import LatentShape
+
+HostConditioning = Mapping[str, Float32[np.ndarray, "N ..."]]
+
+
+class Draw(NamedTuple):
+    """The noise that a sample starts from: equal draws, equal noise, in whatever company."""
+
+    seed: int
+    number: int
+
+
+class Sample(NamedTuple):
+    """Latents of one sample, with its position among those that were asked for."""
+
+    position: int
+    latents: Float32[np.ndarray, "T H W C"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingProgram:
+    """The compiled sampling loop of one network, method and size.
+
+    Called with parameters, conditioning [N, ...] and the conditioning of the negative prompt (of one sample), the same
+    on every host, it yields the samples that this host holds, each exactly once over all hosts.
+    """
+
+    mesh: Mesh
+    run: Callable[..., Float32[Array, "B T H W C"]]
+
+    def __call__(
+        self, params: Params, conditioning: HostConditioning, negative: HostConditioning, draws: Sequence[Draw]
+    ) -> Iterator[Sample]:
+        """Yield samples as they are done, a batch at a time."""
+        for start in range(0, len(draws), self.batch):
+            # The last batch is filled up with repetitions, which are thrown away.
+            positions = [min(start + n, len(draws) - 1) for n in range(self.batch)]
+            chosen = {name: values[positions] for name, values in conditioning.items()}
+            seeds, numbers = np.array([draws[p] for p in positions], np.uint32).T
+            inputs = (self._place(chosen, "batch"), self._place(negative, None))
+            latents = self.run(params, *inputs, self._place(seeds, "batch"), self._place(numbers, "batch"))
+            for n, value in held(latents):
+                if start + n < len(draws):
+                    yield Sample(start + n, value)
+
+    @property
+    def batch(self) -> int:
+        """Return the number of samples in one run."""
+        return prod(self.mesh.shape[axis] for axis in BATCH)
+
+    def _place(self, tree: Any, leading: str | None) -> Any:
+        """Put host arrays on the mesh, their first dim cut along `leading`."""
+        sharding = replicated(self.mesh) if leading is None else activation_sharding(self.mesh, leading)
+
+        def put(value: np.ndarray) -> Array:
+            return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index])
+
+        return jax.tree.map(put, tree)
+
+
+def make_sampling_program(
+    denoise: Denoise, sampler: Sampler, guidance: float, shape: LatentShape, mesh: Mesh
+) -> SamplingProgram:
+    """Return the sampling loop, compiled when it is first called."""
+
+    @partial(jax.jit, out_shardings=activation_sharding(mesh, "batch"))
+    def run(
+        params: Params, conditioning: Any, negative: Any, seeds: UInt32[Array, " B"], numbers: UInt32[Array, " B"]
+    ) -> Float32[Array, "B T H W C"]:
+        noise = jax.vmap(lambda seed, number: initial_noise(seed, number[None], shape)[0])(seeds, numbers)
+        noise = jax.lax.with_sharding_constraint(noise, activation_sharding(mesh, "batch"))
+        return sample(denoise, params, sampler, noise, conditioning, negative, guidance)
+
+    return SamplingProgram(mesh=mesh, run=run)
+
+
+def held(values: Array) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the rows of a global array that this host answers for, with their numbers."""
+    for shard in values.addressable_shards:
+        if shard.replica_id == 0:
+            first = shard.index[0].start or 0
+            yield from enumerate(np.asarray(shard.data), start=first)
