@@ -1,0 +1,77 @@
+"""Codecs as one value: pixels to latents and back, whichever model stands behind it.
+
+Everything outside `models/` takes this value; `loading.py` makes it from a repository of weights.
+
+Letters: B batch, T frames, H height, W width, C channels; t h w the same of latents.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from mdctl.spec.shapes import Strides
+
+Encode = Callable[[Float[Array, "B T H W 3"]], Float[Array, "B t h w C"]]
+Decode = Callable[[Float[Array, "B t h w C"]], Float[Array, "B T H W 3"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    """Pixels in [-1, 1] to normalised float32 latents and back; both directions are jitted.
+
+    `encode` takes videos whose shape fits `strides` (`PixelShape.latent`) and gives the mode of the posterior, of about
+    zero mean and unit variance per channel. `decode` takes such latents and gives float32 pixels, clamped to [-1, 1].
+    Both run on the devices of this process, and compile once per shape.
+    """
+
+    strides: Strides
+    channels: int
+    encode: Encode
+    decode: Decode
+
+
+class CodecModel(Protocol):
+    """What the model behind a codec offers."""
+
+    @property
+    def strides(self) -> Strides:
+        """Return the pixels that one latent spans."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """Return the channels of a latent."""
+        ...
+
+    def to_latents(self, pixels_BTHWC: Float[Array, "B T H W 3"]) -> Float[Array, "B t h w C"]:
+        """Encode to normalised latents, float32."""
+        ...
+
+    def to_pixels(self, latents_BTHWC: Float[Array, "B t h w C"]) -> Float[Array, "B T H W 3"]:
+        """Decode normalised latents, float32, before the clamp."""
+        ...
+
+
+def as_codec(model: CodecModel) -> Codec:
+    """Return the value of a model: its two directions, jitted over its parameters."""
+    graphdef, params = nnx.split(model)
+
+    @jax.jit
+    def encode(params: nnx.State[Any, Any], pixels_BTHWC: Float[Array, "B T H W 3"]) -> Float[Array, "B t h w C"]:
+        return nnx.merge(graphdef, params).to_latents(pixels_BTHWC)
+
+    @jax.jit
+    def decode(params: nnx.State[Any, Any], latents_BTHWC: Float[Array, "B t h w C"]) -> Float[Array, "B T H W 3"]:
+        return jnp.clip(nnx.merge(graphdef, params).to_pixels(latents_BTHWC), -1.0, 1.0)
+
+    return Codec(
+        strides=model.strides,
+        channels=model.channels,
+        encode=lambda pixels_BTHWC: encode(params, pixels_BTHWC),
+        decode=lambda latents_BTHWC: decode(params, latents_BTHWC),
+    )
