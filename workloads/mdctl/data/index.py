@@ -1,0 +1,129 @@
+"""The clips of a folder that can be trained on, in an order that depends on nothing but their names.
+
+Every clip is read and decoded once before any order is derived: those that fail are named in one warning and dropped,
+so that no fault shows up later. What decoding found is kept in the cache, under the clip's content.
+"""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any
+
+from etils import epath
+
+from mdctl.data.cache import Cache
+from mdctl.data.captions import COLUMNS, CSV, JSON_LINES, Listed, listed_clips
+from mdctl.data.files import digest
+from mdctl.data.video import Decoding, UnreadableClip, decode
+from mdctl.spec.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+NUM_THREADS = 8
+NUM_SHOWN = 10
+"""Faults that fit on a screen."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip that decodes: its path in the folder, its caption, and the digest of its content."""
+
+    name: str
+    caption: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """The clips of a folder, by name, and why each of the others is not among them."""
+
+    folder: str
+    clips: tuple[Clip, ...]
+    dropped: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Name the clips, so that hosts can tell whether they see the same."""
+        return digest(*(part for clip in self.clips for part in (clip.name, clip.caption, clip.content)))
+
+    def split(self, num_held_out: int) -> tuple[tuple[Clip, ...], tuple[Clip, ...]]:
+        """Return the clips to train on and those held out: the last `num_held_out` contents by their digests."""
+        contents = sorted({clip.content for clip in self.clips})
+        if num_held_out >= len(contents):
+            raise DataError(
+                f"data set {self.folder}: holding out {num_held_out} of {len(contents)} different clips leaves none to "
+                f"train on. Lower data.heldOut or add clips."
+            )
+        held_out = set(contents[len(contents) - num_held_out :])
+        return (
+            tuple(clip for clip in self.clips if clip.content not in held_out),
+            tuple(clip for clip in self.clips if clip.content in held_out),
+        )
+
+
+def index_folder(folder: str, decoding: Decoding, cache: Cache) -> Index:
+    """Index the captioned clips of a folder; raises DataError if none can be used."""
+    root = epath.Path(folder)
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        found = list(pool.map(lambda listed: _with_content(root, listed), listed_clips(root)))
+    verdicts = _verdicts(folder, [clip for clip in found if isinstance(clip, Clip)], decoding, cache)
+    faults = {clip: clip.fault if isinstance(clip, Listed) else verdicts[clip] for clip in found}
+    clips = tuple(clip for clip in found if isinstance(clip, Clip) and not faults[clip])
+    dropped = tuple(f"{clip.name}: {faults[clip]}" for clip in found if faults[clip])
+    _report(folder, len(clips), dropped)
+    return Index(folder, clips, dropped)
+
+
+def read_clip(folder: str, clip: Clip) -> bytes:
+    """Return the content of a clip; raises DataError if it is not what was indexed."""
+    content: bytes = (epath.Path(folder) / clip.name).read_bytes()
+    if digest(content) != clip.content:
+        raise DataError(f"{folder}/{clip.name} changed while the job ran. Start the job again.")
+    return content
+
+
+def _with_content(root: Any, listed: Listed) -> Clip | Listed:
+    if listed.fault:
+        return listed
+    try:
+        content = (root / listed.name).read_bytes()
+    except OSError as error:
+        return replace(listed, fault=f"cannot be read: {error.strerror}")
+    return Clip(listed.name, listed.caption, digest(content)) if content else replace(listed, fault="empty file")
+
+
+def _verdicts(folder: str, clips: Sequence[Clip], decoding: Decoding, cache: Cache) -> dict[Clip, str]:
+    """Return why each clip does not decode, or an empty string."""
+
+    def verdict(clip: Clip) -> bytes:
+        try:
+            decode(clip.name, read_clip(folder, clip), decoding)
+        except UnreadableClip as error:
+            return str(error).encode()
+        return b""
+
+    names = [digest("verdict", PurePosixPath(clip.name).suffix, clip.content, repr(decoding)) for clip in clips]
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        cache.fill(dict(zip(names, clips, strict=True)), partial(pool.map, verdict))
+    return {clip: cache.entry(name).decode() for clip, name in zip(clips, names, strict=True)}
+
+
+def _report(folder: str, num_usable: int, dropped: Sequence[str]) -> None:
+    num_found = num_usable + len(dropped)
+    if not num_found:
+        raise DataError(
+            f"data set {folder} holds no clips. Put videos or images there, each with a caption: a.mp4 with a.txt, "
+            f"or a {JSON_LINES} or {CSV} with {' and '.join(COLUMNS)}."
+        )
+    if not num_usable:
+        faults = "".join(f"\n  {fault}" for fault in dropped[:NUM_SHOWN])
+        more = f"\n  and {num_found - NUM_SHOWN} more" if num_found > NUM_SHOWN else ""
+        raise DataError(
+            f"data set {folder}: none of its {num_found} clips can be used:{faults}{more}\nMend or replace them."
+        )
+    if dropped:
+        faults = "".join(f"\n  {fault}" for fault in dropped)
+        logger.warning("data set %s: %d of %d clips are left out:%s", folder, len(dropped), num_found, faults)

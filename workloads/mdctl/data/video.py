@@ -1,0 +1,145 @@
+"""Video files and arrays: decode a clip at the size and rate that a model wants, and encode what it made.
+
+A clip is read from its first frame on. At a wanted rate f, frame k is the one whose presentation time lies nearest to
+
+    first time + k / f                                                    (1)
+
+(the earlier of two as near); the last frame counts for half as long as the one before it lasts. Each frame is cut to
+the largest centred rectangle of the wanted proportions, and that is scaled: area average to shrink, bicubic to
+enlarge. An image is a video of one frame.
+
+Dimensions: T frames, H height, W width, RGB bytes.
+"""
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, islice, pairwise
+from pathlib import PurePath
+
+import av
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image, ImageOps
+
+from mdctl.spec.errors import DataError
+from mdctl.spec.shapes import PixelShape
+
+IMAGES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
+VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
+MEDIA = IMAGES | VIDEOS
+
+NEAR_LOSSLESS = "8"
+"""Constant rate factor of h264: 0 is lossless, 18 looks so."""
+
+Pixels = UInt8[np.ndarray, "T H W 3"]
+
+
+class UnreadableClip(DataError):  # noqa: N818 - named like its family
+    """A clip that does not decode to the frames wanted; the message says why, without the clip's name."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """The size that clips are decoded to, and the rate; `fps` None takes every frame that the file has."""
+
+    shape: PixelShape
+    fps: int | None = None
+
+
+def decode(name: str, content: bytes, decoding: Decoding) -> Pixels:
+    """Decode the content of a video or image, which one its name says.
+
+    Raises UnreadableClip if it is no such file, is damaged, or has too few frames.
+    """
+    frames = _decode_image(content) if PurePath(name).suffix.lower() in IMAGES else _decode_video(content, decoding.fps)
+    wanted = decoding.shape
+    fitted = [fit(frame, wanted.height, wanted.width) for frame in islice(frames, wanted.frames)]
+    if len(fitted) < wanted.frames:
+        rate = "" if decoding.fps is None else f" at {decoding.fps} frames a second"
+        raise UnreadableClip(f"too short: {len(fitted)} of {wanted.frames} frames{rate}")
+    return np.stack(fitted)
+
+
+def encode_mp4(pixels: Pixels, fps: int) -> bytes:
+    """Encode to h264 in MP4, near-lossless but for the halved chroma of yuv420p; height and width are even."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": NEAR_LOSSLESS})
+        _, stream.height, stream.width, _ = pixels.shape
+        stream.pix_fmt = "yuv420p"
+        for frame in pixels:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def encode_png(pixels: UInt8[np.ndarray, "H W 3"]) -> bytes:
+    """Encode one picture."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="png")
+    return buffer.getvalue()
+
+
+def to_model(pixels: Pixels) -> Float32[np.ndarray, "T H W 3"]:
+    """Map bytes to [-1, 1]."""
+    return pixels.astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def to_bytes(pixels: Float32[np.ndarray, "T H W 3"]) -> Pixels:
+    """Map [-1, 1] to the nearest bytes; what lies outside is clamped."""
+    return np.clip(np.rint((pixels + np.float32(1)) * np.float32(127.5)), 0, 255).astype(np.uint8)
+
+
+def fit(frame: Image.Image, height: int, width: int) -> UInt8[np.ndarray, "H W 3"]:
+    """Cut a frame to the proportions height : width around its centre, and scale it to that size."""
+    scale = min(frame.height / height, frame.width / width)
+    left, top = (frame.width - width * scale) / 2, (frame.height - height * scale) / 2
+    box = (left, top, left + width * scale, top + height * scale)
+    resampling = Image.Resampling.BOX if scale > 1 else Image.Resampling.BICUBIC
+    return np.asarray(frame.resize((width, height), resampling, box))
+
+
+def at_rate[F](timed: Iterable[tuple[Fraction, F]], fps: int) -> Iterator[F]:
+    """Yield the frame nearest to each of the times (1); `timed` are (presentation time in seconds, frame)."""
+    wanted, interval = None, Fraction(1, fps)
+    for current, following in pairwise(chain[tuple[Fraction, F] | None](timed, [None])):
+        assert current is not None
+        time, frame = current
+        wanted = time if wanted is None else wanted
+        interval = interval if following is None else following[0] - time
+        while 2 * (wanted - time) <= interval:
+            yield frame
+            wanted += Fraction(1, fps)
+
+
+def _decode_video(content: bytes, fps: int | None) -> Iterator[Image.Image]:
+    try:
+        # Without "explode" a damaged h264 stream is patched up and goes unnoticed.
+        with av.open(io.BytesIO(content), "r", options={"err_detect": "explode"}) as container:
+            if not container.streams.video:
+                raise UnreadableClip("it has no video stream")
+            timed = ((_time(frame), frame) for frame in container.decode(container.streams.video[0]))
+            for frame in (frame for _, frame in timed) if fps is None else at_rate(timed, fps):
+                yield _upright(frame)
+    except av.FFmpegError as error:
+        raise UnreadableClip(f"damaged, or no video ({error.args[1]})") from error
+
+
+def _time(frame: av.VideoFrame) -> Fraction:
+    if frame.is_corrupt or frame.pts is None or frame.time_base is None:
+        raise UnreadableClip("damaged: a frame is incomplete or has no time")
+    return Fraction(frame.pts) * frame.time_base
+
+
+def _upright(frame: av.VideoFrame) -> Image.Image:
+    return Image.fromarray(frame.to_ndarray(format="rgb24")).rotate(frame.rotation, expand=True)
+
+
+def _decode_image(content: bytes) -> Iterator[Image.Image]:
+    try:
+        image = Image.open(io.BytesIO(content))
+        yield ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnreadableClip("damaged, or no image") from error
