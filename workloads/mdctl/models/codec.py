@@ -1,19 +1,25 @@
 """Codecs as one value: pixels to latents and back, whichever model stands behind it.
 
-Everything outside `models/` takes this value; `loading.py` makes it from a repository of weights.
+A repository of weights in the Hugging Face layout names its codec in `vae/config.json` (`_class_name`); `CODECS` says
+which model of ours that is. Everything outside `models/` takes the value.
 
 Letters: B batch, T frames, H height, W width, C channels; t h w the same of latents.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from mdctl.models import block_pca, wan_vae
+from mdctl.models.weights import read_config
+from mdctl.spec.errors import WeightsError
 from mdctl.spec.shapes import Strides
 
 Encode = Callable[[Float[Array, "B T H W 3"]], Float[Array, "B t h w C"]]
@@ -55,6 +61,24 @@ class CodecModel(Protocol):
     def to_pixels(self, latents_BTHWC: Float[Array, "B t h w C"]) -> Float[Array, "B T H W 3"]:
         """Decode normalised latents, float32, before the clamp."""
         ...
+
+
+CODECS: Mapping[str, Callable[[Path, DTypeLike], CodecModel]] = {
+    "AutoencoderKLWan": wan_vae.load,
+    "BlockPCA": block_pca.load,
+}
+
+
+def load_codec(repository: Path, *, dtype: DTypeLike = jnp.float32) -> Codec:
+    """Load the codec of a repository; `dtype` is that of its activations.
+
+    Raises WeightsError if the codec is not in `CODECS`, or its weights do not fit it.
+    """
+    folder = repository / "vae"
+    name = str(read_config(folder).get("_class_name"))
+    if name not in CODECS:
+        raise WeightsError(f"{folder}: codec {name} is not known, only {', '.join(CODECS)}. Name another repository.")
+    return as_codec(CODECS[name](folder, dtype))
 
 
 def as_codec(model: CodecModel) -> Codec:

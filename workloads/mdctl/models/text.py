@@ -1,12 +1,15 @@
 """Text encoders as one value: prompts to embeddings, whichever model stands behind it.
 
-Everything outside `models/` takes this value; `loading.py` makes it from a repository of weights.
+A repository of weights in the Hugging Face layout names its encoder in `text_encoder/config.json` (`architectures`) and
+has the tokenizer beside it, in `tokenizer/`; `TEXT_ENCODERS` says which model of ours that is. Everything outside
+`models/` takes the value.
 
 Letters: B prompts, S tokens, D width.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import jax
@@ -14,7 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
+
+from mdctl.models import umt5
+from mdctl.models.weights import read_config
+from mdctl.spec.errors import WeightsError
+
+LENGTH = 512
+"""Tokens that every prompt is padded or cut to, as in the original pipeline of Wan."""
 
 Encode = Callable[[Sequence[str]], Float[Array, "B S D"]]
 Tokenize = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
@@ -44,6 +55,23 @@ class TextModel(Protocol):
     def __call__(self, tokens_BS: Int[Array, "B S"], mask_BS: Bool[Array, "B S"]) -> Float[Array, "B S D"]:
         """Return the embedding of every token that `mask_BS` leaves."""
         ...
+
+
+TEXT_ENCODERS: Mapping[str, Callable[[Path, DTypeLike], TextModel]] = {"UMT5EncoderModel": umt5.load}
+
+
+def load_text_encoder(repository: Path, *, dtype: DTypeLike = jnp.float32) -> TextEncoder:
+    """Load the text encoder of a repository and its tokenizer; `dtype` is that of weights and activations.
+
+    Raises WeightsError if the encoder is not in `TEXT_ENCODERS`, or its weights or tokenizer do not fit it.
+    """
+    folder = repository / "text_encoder"
+    (name, *_) = read_config(folder).get("architectures") or [None]
+    if name not in TEXT_ENCODERS:
+        known = ", ".join(TEXT_ENCODERS)
+        raise WeightsError(f"{folder}: text encoder {name} is not known, only {known}. Name another repository.")
+    tokenizer = umt5.Tokenizer.load(repository / "tokenizer", length=LENGTH)
+    return as_text_encoder(TEXT_ENCODERS[name](folder, dtype), tokenizer, length=LENGTH)
 
 
 def as_text_encoder(model: TextModel, tokenize: Tokenize, *, length: int) -> TextEncoder:

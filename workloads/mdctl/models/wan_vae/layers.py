@@ -156,7 +156,8 @@ class CausalConv(nnx.Conv):
 
     def zeros(self, x: Video) -> Video:
         """Return what is remembered before the first frame."""
-        return jnp.zeros((x.shape[0], self.memory, *x.shape[2:]), x.dtype)
+        before: Video = jnp.zeros((x.shape[0], self.memory, *x.shape[2:]), x.dtype)
+        return before
 
 
 class ChannelNorm(nnx.Module):
