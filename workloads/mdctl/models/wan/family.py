@@ -16,7 +16,7 @@ from mdctl.diffusion.flow_matching import FlowMatching
 from mdctl.models import weights
 from mdctl.models.codec import load_codec
 from mdctl.models.family import Denoiser, Family, TextConditioning
-from mdctl.models.text import load_text_encoder
+from mdctl.models.text import LENGTH, load_text_encoder
 from mdctl.models.wan.config import WanConfig
 from mdctl.models.wan.modeling import WanTransformer
 from mdctl.models.wan.sharding import LAYOUT
@@ -25,6 +25,7 @@ from mdctl.parallel.execution import Execution
 from mdctl.spec.catalogue import CatalogueModel
 from mdctl.spec.errors import WeightsError
 from mdctl.spec.shapes import LatentShape, PixelShape
+from mdctl.storage.tensors import read_json
 
 CONFIGS: Mapping[str, Callable[[], WanConfig]] = {
     "wan2.1-t2v-14b": WanConfig.t2v_14b,
@@ -90,11 +91,7 @@ def decay_mask(params: Params) -> Any:
 
 def conditioning(cfg: WanConfig, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
     """Return the shape of what prompts become."""
-    return {"text": jax.ShapeDtypeStruct((batch, TEXT_LENGTH, cfg.text_dim), jnp.float32)}
-
-
-TEXT_LENGTH = 512
-"""Text positions, all attended to."""
+    return {"text": jax.ShapeDtypeStruct((batch, LENGTH, cfg.text_dim), jnp.float32)}
 
 
 def load_text(repository: Path) -> Callable[[Sequence[str]], TextConditioning]:
@@ -105,7 +102,7 @@ def load_text(repository: Path) -> Callable[[Sequence[str]], TextConditioning]:
 
 def sampling_shift(repository: Path) -> float:
     """Return the shift of a repository's scheduler; its configuration spells it in two ways."""
-    config = weights.read_config(repository / "scheduler")
+    config = read_json(repository / "scheduler" / "scheduler_config.json")
     return float(config.get("flow_shift", config.get("shift", 1.0)))
 
 
