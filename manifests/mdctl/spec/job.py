@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mdctl.spec import checks
 from mdctl.spec.catalogue import CatalogueModel, find_model
@@ -12,9 +12,6 @@ from mdctl.spec.model import AttentionSpec, Directory, ModelSpec, VideoSpec, joi
 from mdctl.spec.part import Part
 from mdctl.spec.placement import (
     Capacity,
-    DnsLabel,
-    DnsSubdomain,
-    EnvironmentName,
     MeshSpec,
     Queue,
     Resources,
@@ -23,6 +20,7 @@ from mdctl.spec.placement import (
     Timeouts,
 )
 from mdctl.spec.slices import Slice, resolve_slice
+from mdctl.spec.text import DnsLabel, DnsSubdomain, EnvironmentName, ImageName
 from mdctl.spec.training import Batch, DataSpec, Sampling, Training
 
 API_VERSION: Literal["mdctl.dev/v1alpha1"] = "mdctl.dev/v1alpha1"
@@ -61,7 +59,7 @@ class JobSpec(Part):
     """A folder or `gs://bucket/path`: checkpoints, videos, metrics, logs."""
     compilation_cache_dir: Directory | None = None
     """Compiled programs are kept here between attempts."""
-    image: Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^\S+$")] | None = None
+    image: ImageName | None = None
     """Container image; unset is this version's own."""
     image_pull_secrets: tuple[DnsSubdomain, ...] = ()
     resources: Resources = Resources()

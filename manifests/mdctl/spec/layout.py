@@ -122,17 +122,18 @@ def _fill(axes: Axes, devices: int, where: str, what: str) -> AxisSizes:
     known = prod(size for size in sizes.values() if size > 0)
     fill = [name for name, size in sizes.items() if size == -1]
     written = " x ".join(f"{name} {size}" for name, size in sizes.items() if size not in (1, -1)) or "1"
+    product = f"{written} = {known}" if " x " in written else written
     if fill and devices % known == 0:
         return AxisSizes(**{**sizes, fill[0]: devices // known})
     if not fill and known == devices:
         return AxisSizes(**sizes)
     if fill:
         raise SpecError(
-            f"{where}: {written} = {known} does not divide {devices} {what}, so {fill[0]} -1 cannot be filled; "
+            f"{where}: {product} does not divide {devices} {what}, so {fill[0]} -1 cannot be filled; "
             f"choose axes whose product divides {devices}"
         )
     raise SpecError(
-        f"{where}: {written} = {known}, but there are {devices} {what}; "
+        f"{where}: {product}, but there are {devices} {what}; "
         f"set one axis to -1 to take what is left, or make the product {devices}"
     )
 

@@ -2,26 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from mdctl.spec.part import Part
-
-Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")]
-"""A Kubernetes quantity: `8`, `500m`, `64Gi`."""
-
-DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
-"""A name as DNS allows it (RFC 1123 label)."""
-
-DnsSubdomain = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]
-"""A Kubernetes object name (RFC 1123 subdomain)."""
-
-LabelKey = Annotated[
-    str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")
-]
-"""The key of a label, such as `cloud.google.com/gce-topology-block`."""
-
-EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
-"""The name of an environment variable."""
+from mdctl.spec.text import DnsLabel, DnsSubdomain, EnvironmentName, LabelKey, MountPath, Quantity
 
 AxisSize = Annotated[int, Field(ge=-1, le=1_000_000)]
 
@@ -154,7 +138,7 @@ class SecretReference(Part):
     key: str | None = None
     """The key whose value becomes the variable `env`."""
     env: EnvironmentName | None = None
-    mount_path: Annotated[str, StringConstraints(pattern=r"^/[^:]*$")] | None = None
+    mount_path: MountPath | None = None
     """A folder to mount all keys in, as files."""
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,12 +12,17 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from mdctl.spec.errors import SpecError
+from mdctl.spec.fields import child, in_yaml_spelling
 from mdctl.spec.job import DiffusionJob
+from mdctl.spec.text import WORDS
+from mdctl.spec.yaml_text import load
 
 MAX_BYTES = 1_000_000
 """A spec larger than this is not a spec."""
 MAX_PROBLEMS = 12
 """As many as fit on a screen."""
+
+_SHORT = reprlib.Repr(maxlevel=2, maxstring=80, maxother=80)
 
 
 def read_job(path: Path) -> DiffusionJob:
@@ -43,10 +49,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 def parse_mapping(text: str, where: str) -> dict[str, Any]:
     """Return the one mapping in a YAML text."""
-    try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SpecError(f"{where}: is not YAML: {' '.join(str(error).split())[:300]}") from None
+    data = load(text, where)
     if not isinstance(data, dict):
         raise SpecError(f"{where}: holds {type(data).__name__}, not a mapping with apiVersion, kind, metadata and spec")
     return data
@@ -59,7 +62,9 @@ def parse_job(data: Mapping[str, Any], where: str) -> DiffusionJob:
         SpecError: lists every problem, each with the path of its field.
     """
     try:
-        return DiffusionJob.model_validate(data)
+        return DiffusionJob.model_validate(in_yaml_spelling(data))
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
     except ValidationError as error:
         lines = [line for problem in error.errors(include_url=False) for line in _lines(dict(problem))]
         more = [f"... and {len(lines) - MAX_PROBLEMS} more"] if len(lines) > MAX_PROBLEMS else []
@@ -84,7 +89,7 @@ def spec_hash(job: DiffusionJob) -> str:
 
 
 def _lines(problem: dict[str, Any]) -> list[str]:
-    path = ".".join(str(part) for part in problem["loc"])
+    path = ".".join(str(part) for part in problem["loc"] if part != "[key]")
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         return [f"{path}: no such field{_suggestion(problem['loc'])}"]
@@ -92,8 +97,16 @@ def _lines(problem: dict[str, Any]) -> list[str]:
         return [f"{path}: is required"]
     if problem["type"] == "value_error":
         return [f"{path}: {line}" if path and path != "spec" else line for line in message.splitlines()]
-    shown = repr(problem["input"])
-    return [f"{path}: {message[0].lower()}{message[1:]}, not {shown if len(shown) <= 80 else shown[:77] + '...'}"]
+    return [f"{path}: {_expected(problem)}, not {_SHORT.repr(problem['input'])}"]
+
+
+def _expected(problem: dict[str, Any]) -> str:
+    if problem["type"] == "model_type":
+        return "should hold fields"
+    if problem["type"] == "string_pattern_mismatch":
+        return f"should be {WORDS[problem['ctx']['pattern']]}"
+    message = str(problem["msg"])
+    return message[0].lower() + message[1:]
 
 
 def _suggestion(loc: tuple[str | int, ...]) -> str:
@@ -106,12 +119,3 @@ def _suggestion(loc: tuple[str | int, ...]) -> str:
     names = [field.alias or name for name, field in part.model_fields.items()]
     near = get_close_matches(str(loc[-1]), names, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else f" (there are: {', '.join(names)})"
-
-
-def child(part: type[BaseModel], name: str) -> type[BaseModel] | None:
-    """Return the type of a field of a part, by either spelling, where it is a part itself."""
-    for python_name, field in part.model_fields.items():
-        if name in (python_name, field.alias):
-            options = [field.annotation, *getattr(field.annotation, "__args__", ())]
-            return next((t for t in options if isinstance(t, type) and issubclass(t, BaseModel)), None)
-    return None

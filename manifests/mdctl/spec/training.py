@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from mdctl.spec.model import Directory, Location
 from mdctl.spec.part import Part
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -17,7 +17,7 @@ class Batch(Part):
 
     global_size: Count | None = None
     """Videos in one optimiser step, over all devices."""
-    per_device: Annotated[float, Field(gt=0)] | None = None
+    per_device: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     """Videos per JAX device; times all devices it must be whole: 0.25 on 4 devices is a batch of 1."""
 
     @model_validator(mode="after")

@@ -1,0 +1,56 @@
+"""Kinds of text that a spec holds, each with the words that an error says it in."""
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+WORDS: dict[str, str] = {}
+"""What each pattern below asks for."""
+
+
+def _matching(pattern: str, words: str, max_length: int) -> StringConstraints:
+    WORDS[pattern] = words
+    return StringConstraints(pattern=pattern, min_length=1, max_length=max_length)
+
+
+DnsLabel = Annotated[
+    str, _matching(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", "lower-case letters, digits and '-', no '-' at either end", 63)
+]
+"""A name as DNS allows it (RFC 1123 label)."""
+
+DnsSubdomain = Annotated[
+    str,
+    _matching(
+        r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "lower-case letters, digits, '-' and '.', ending in a letter or digit", 253
+    ),
+]
+"""A Kubernetes object name (RFC 1123 subdomain)."""
+
+LabelKey = Annotated[
+    str,
+    _matching(
+        r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+        "the key of a label, such as cloud.google.com/gce-topology-block",
+        317,
+    ),
+]
+"""The key of a label, such as `cloud.google.com/gce-topology-block`."""
+
+EnvironmentName = Annotated[
+    str, _matching(r"^[A-Za-z_][A-Za-z0-9_]*$", "letters, digits and '_', not beginning with a digit", 256)
+]
+"""The name of an environment variable."""
+
+Quantity = Annotated[
+    str,
+    _matching(
+        r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "a quantity of Kubernetes, such as '8', '500m', '64Gi'", 32
+    ),
+]
+"""A Kubernetes quantity: `8`, `500m`, `64Gi`."""
+
+ImageName = Annotated[str, _matching(r"^\S+$", "the name of a container image, without spaces", 512)]
+"""A container image: `registry/repository:tag` or `@sha256:digest`."""
+
+MountPath = Annotated[str, _matching(r"^/[^:]*$", "a path from the root, without ':'", 1024)]
+"""A folder inside the container."""
