@@ -1,0 +1,135 @@
+"""What is kept of each attempt under the output directory, and the end of a crash loop.
+
+    attempts/0003/attempt.json       which run, how far it was when it began
+    attempts/0003/host-0.log.jsonl   every host's log
+    attempts/0003/host-0.exit.json   every host's exit code and cause; absent while it runs and where it was destroyed
+
+An attempt was disrupted if one of its hosts was told to stop. Three attempts of one run in a row that were neither
+disrupted nor completed, and began as far as the next one does, are a crash loop: the next one ends it.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from etils import epath
+
+from mdctl.runtime.exits import Exit
+from mdctl.spec.errors import Preempted, WillFailAgain
+
+MAX_IN_VAIN = 3
+"""Attempts in a row that may get nowhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """What rank 0 says of a new attempt, to its peers and on disk."""
+
+    number: int
+    run: str
+    incarnation: str
+    spec: str  # hash
+    hosts: int
+    progress: int  # steps saved, or videos written, when it began
+
+
+@dataclass(frozen=True)
+class Diary:
+    """One host's record of one attempt."""
+
+    folder: epath.Path
+    rank: int
+
+    @property
+    def log(self) -> epath.Path:
+        """Return where this host's log goes."""
+        return self.folder / f"host-{self.rank}.log.jsonl"
+
+    @property
+    def exit(self) -> epath.Path:
+        """Return where this host's exit cause goes."""
+        return exit_file(self.folder, self.rank)
+
+    def stopping(self, reason: str) -> None:
+        """Record that this host was told to stop, in case it is killed before it has."""
+        self.exit.write_text(json.dumps({"code": None, "cause": reason, "disrupted": True}))
+
+    def ended(self, end: Exit) -> None:
+        """Record how this host ended."""
+        record = {"code": end.code, "cause": end.cause, "disrupted": end.code == Preempted.exit_code}
+        self.exit.write_text(json.dumps(record | {"origin": end.origin, "time": time.time()}))
+
+
+def exit_file(folder: epath.Path, rank: int) -> epath.Path:
+    """Return where a host's exit cause goes."""
+    return folder / f"host-{rank}.exit.json"
+
+
+def open_attempt(output: epath.Path, beginning: Beginning) -> epath.Path:
+    """Return the folder of an attempt; rank 0 makes it."""
+    folder = _folder(output, beginning.number)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "attempt.json").write_text(json.dumps(asdict(beginning)))
+    return folder
+
+
+def next_number(output: epath.Path) -> int:
+    """Return the number of the attempt that comes after all there are."""
+    return max(_numbers(output), default=0) + 1
+
+
+def end_crash_loop(output: epath.Path, beginning: Beginning) -> None:
+    """Compare an attempt that begins with those before it.
+
+    Raises:
+        WillFailAgain: it is the one after `MAX_IN_VAIN` of the same run that got nowhere.
+    """
+    in_vain = []
+    for number in sorted(_numbers(output), reverse=True):
+        if number >= beginning.number:
+            continue
+        folder = _folder(output, number)
+        if not _got_nowhere(folder, beginning):
+            return
+        in_vain.append(f"  {folder.name}: {_causes(folder)}")
+        if len(in_vain) == MAX_IN_VAIN:
+            raise WillFailAgain(
+                f"{MAX_IN_VAIN} attempts in a row got no further than {beginning.progress}:\n"
+                + "\n".join(reversed(in_vain))
+                + f"\nread their logs under {folder.parent}, and submit again once the cause is gone"
+            )
+
+
+def _folder(output: epath.Path, number: int) -> epath.Path:
+    return output / "attempts" / f"{number:04d}"
+
+
+def _numbers(output: epath.Path) -> list[int]:
+    attempts = output / "attempts"
+    return [int(path.name) for path in attempts.iterdir() if path.name.isdigit()] if attempts.exists() else []
+
+
+def _got_nowhere(folder: epath.Path, beginning: Beginning) -> bool:
+    began = _read(folder / "attempt.json")
+    ends = list(_ends(folder))
+    same = (began.get("run"), began.get("progress")) == (beginning.run, beginning.progress)
+    return same and not any(end["disrupted"] or end["code"] == 0 for end in ends)
+
+
+def _causes(folder: epath.Path) -> str:
+    causes = {end["cause"].strip().splitlines()[-1] for end in _ends(folder) if end["cause"].strip()}
+    return "; ".join(sorted(causes))[:300] or "no host left a word"
+
+
+def _ends(folder: epath.Path) -> Iterator[dict[str, Any]]:
+    yield from (end for path in folder.glob("host-*.exit.json") if (end := _read(path)))
+
+
+def _read(path: epath.Path) -> dict[str, Any]:
+    """Return what a file holds; nothing if a kill cut it short."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (FileNotFoundError, ValueError):
+        return {}

@@ -1,0 +1,84 @@
+"""The one way out of a worker: say why, tell the peers, and leave by `os._exit`.
+
+An ordinary exit would wait in JAX's shutdown barrier for peers that may be stuck, and the barrier's failure would
+replace the exit code. So whichever thread finds the reason first leaves for all of them. With more than one host the
+reason goes to the peers, who leave with the same code at once: the failure policy then reads the same from every pod,
+and nobody waits in a collective until it is killed.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from mdctl.runtime.exits import Exit, from_exception
+from mdctl.runtime.peers import Peers
+from mdctl.spec.errors import PeerLost
+
+SECONDS_TO_HEAR = 5.0
+"""How long a failing host waits until its peers have heard."""
+SECONDS_PER_WAIT = 3600.0
+
+Hook = Callable[[Exit, BaseException | None], None]
+
+
+class Departure:
+    """Leaves the process once, from whichever thread comes first. `hooks` run before, in order.
+
+    As a context manager it leaves with what ends its body: code 0, or that of the exception.
+    """
+
+    def __init__(self, terminate: Callable[[int], object] = os._exit) -> None:
+        self._terminate = terminate
+        self._once = threading.Lock()
+        self._peers = Peers()
+        self.hooks: list[Hook] = []
+
+    def join(self, peers: Peers) -> None:
+        """From now on tell these peers, and leave when one of them does."""
+        self._peers = peers
+        if peers.count > 1:
+            threading.Thread(target=self._listen, name="mdctl-departure", daemon=True).start()
+
+    def leave(self, end: Exit, error: BaseException | None = None) -> None:
+        """Leave the process; does not return, unless `terminate` does."""
+        if not self._once.acquire(blocking=False):
+            threading.Event().wait()
+        for hook in self.hooks:
+            hook(end, error)
+        if self._peers.count > 1:
+            self._part(end)
+        self._terminate(end.code)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.leave(Exit(0, "done", agreed=True) if error is None else from_exception(error, self._peers.count), error)
+
+    def _part(self, end: Exit) -> None:
+        """Tell the peers of a failure; after an end that all hosts agreed on, wait for them instead."""
+        try:
+            if end.agreed:
+                self._peers.store.close()
+            elif end.origin is None:
+                self._peers.store.set("farewell", json.dumps([self._peers.rank, end.code, end.cause]))
+                self._peers.store.barrier("heard", SECONDS_TO_HEAR)
+        except PeerLost:
+            pass  # they are gone already
+
+    def _listen(self) -> None:
+        try:
+            while (text := self._peers.store.get("farewell", SECONDS_PER_WAIT)) is None:
+                pass
+            origin, code, cause = json.loads(text)
+            if origin != self._peers.rank:
+                self._peers.store.barrier("heard", SECONDS_TO_HEAR)
+        except PeerLost:
+            return  # rank 0 is gone, and JAX's runtime ends this process by itself
+        if origin != self._peers.rank:
+            self.leave(Exit(code, f"host {origin}: {cause}", origin))

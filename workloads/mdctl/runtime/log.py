@@ -1,0 +1,99 @@
+"""The worker's log: JSON lines for machines, one line of words for a terminal.
+
+Modules log through `logging` as usual; fields go in `extra={"fields": {...}}`. In a pod standard output gets JSON
+lines, on a terminal words; the attempt's folder gets JSON lines in either case, and other libraries' warnings as well.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from mdctl.storage.lines import Lines
+
+SECONDS_BETWEEN_FLUSHES = 60.0
+
+
+def start_log(rank: int, console: Console) -> None:
+    """Log to standard output: what mdctl itself says, from every host, and nothing else."""
+    handler = Words(console) if console.is_terminal else JsonLines(StandardOutput(), rank)
+    handler.addFilter(logging.Filter("mdctl"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("mdctl").setLevel(logging.INFO)
+    logging.captureWarnings(True)
+
+
+def log_to(lines: Lines, rank: int) -> None:
+    """Log to a file as well, from now on."""
+    logging.getLogger().addHandler(JsonLines(lines, rank))
+
+
+def flush_log() -> None:
+    """Make sure that what was logged outlives this process."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
+class StandardOutput:
+    """JSON lines on standard output."""
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Print a record."""
+        print(json.dumps(record), flush=True)
+
+    def flush(self) -> None:
+        """Do nothing more than `write` did."""
+
+
+class JsonLines(logging.Handler):
+    """Writes records as JSON lines: time, level, host, message, and the record's own fields."""
+
+    def __init__(self, lines: Lines, rank: int) -> None:
+        super().__init__()
+        self._lines = lines
+        self._rank = rank
+        self._flushed = time.monotonic()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; a long-running job's log reaches its bucket once a minute."""
+        line = {"time": record.created, "level": record.levelname.lower(), "host": self._rank}
+        if not record.name.startswith("mdctl"):
+            line["logger"] = record.name
+        line |= {"message": record.getMessage(), **getattr(record, "fields", {})}
+        if record.exc_info:
+            line["traceback"] = logging.Formatter().formatException(record.exc_info)
+        self._lines.write(line)
+        if time.monotonic() - self._flushed > SECONDS_BETWEEN_FLUSHES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Flush the file."""
+        self._lines.flush()
+        self._flushed = time.monotonic()
+
+
+class Words(logging.Handler):
+    """Prints records for a person, above a progress bar."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        self._console.print(words(record.levelname.lower(), record.getMessage(), getattr(record, "fields", {})))
+
+
+def words(level: str, message: str, fields: Mapping[str, Any]) -> str:
+    """Return a record as one line: `step 40  loss 0.215  learning_rate 0.003`."""
+    mark = "" if level == "info" else f"{level}: "
+    return "  ".join([mark + message, *(f"{name} {_short(value)}" for name, value in fields.items())])
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

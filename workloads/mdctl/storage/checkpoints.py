@@ -1,0 +1,148 @@
+"""Checkpoints of a training state: saved in the background, committed whole, the newest few kept.
+
+    <directory>/<step>/params/ opt_state/ ema/     arrays, each folder sealed
+    <directory>/<step>/integers/                   step, seed, batch: what the rest of a run is a function of
+    <directory>/<step>.damaged-<n>/                what was found damaged and passed over
+
+Orbax writes each step under a temporary name and renames it (on `gs://`: adds a last file), so what a kill leaves
+behind is not a checkpoint; `mdctl.storage.seal` tells what became damaged afterwards. A state is restored into
+whatever mesh its abstract form asks for.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orbax.checkpoint as ocp
+from etils import epath
+
+from mdctl.spec.errors import MdctlError, SpecError
+from mdctl.storage.seal import damage, write_seal
+
+ARRAYS = ("params", "opt_state", "ema")
+"""Items of a checkpoint that hold arrays; `ema` only where an average is kept."""
+INTEGERS = "integers"
+
+STRUCTURE = ("do not match", "is not compatible with the stored shape", "not found in the checkpoint")
+"""How Orbax says that arrays were asked for which a checkpoint does not hold."""
+
+Trees = Mapping[str, Any]
+"""Item -> tree of arrays, or of their abstract form."""
+
+
+class Sealed(ocp.StandardCheckpointHandler):  # type: ignore[misc] # orbax ships no types
+    """Writes one item's arrays, and its seal before the checkpoint is committed."""
+
+    def finalize(self, directory: epath.Path) -> None:
+        """Seal the folder; called once, when all hosts have written."""
+        super().finalize(directory)
+        write_seal(directory)
+
+
+class Checkpoints:
+    """The checkpoints of one directory. Every host calls the same methods in the same order."""
+
+    def __init__(self, directory: str, *, keep: int) -> None:
+        registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
+        for item in ARRAYS:
+            handler = Sealed()
+            registry.add(item, ocp.args.StandardSave, handler)
+            registry.add(item, ocp.args.StandardRestore, handler)
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True, save_root_metadata=False)
+        self._directory = directory
+        self._manager = ocp.CheckpointManager(epath.Path(directory), options=options, handler_registry=registry)
+
+    def save(self, step: int, trees: Trees, integers: Mapping[str, int]) -> None:
+        """Copy the state to the host and write it in the background; waits for the save before, and raises its errors.
+
+        The arrays may be donated or deleted once this returns.
+        """
+        items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
+        items[INTEGERS] = ocp.args.JsonSave(dict(integers))
+        self._manager.save(step, args=ocp.args.Composite(**items), force=True)
+
+    def finish(self) -> None:
+        """Wait until the save in flight is committed, and raise its errors."""
+        self._manager.wait_until_finished()
+
+    def integers(self, step: int) -> dict[str, int]:
+        """Return the integers of a checkpoint."""
+        items = self._manager.restore(step, args=ocp.args.Composite(**{INTEGERS: ocp.args.JsonRestore()}))
+        return dict(items[INTEGERS])
+
+    def restore(self, step: int, abstract: Trees) -> dict[str, Any]:
+        """Return the state, laid out as the shardings of its abstract form say.
+
+        Raises:
+            SpecError: the checkpoint is of another model or optimiser.
+            MdctlError: its files have the right sizes but cannot be read.
+        """
+        items = {name: ocp.args.StandardRestore(tree) for name, tree in abstract.items()}
+        try:
+            return dict(self._manager.restore(step, args=ocp.args.Composite(**items)).items())
+        except (ValueError, KeyError) as error:
+            raise _unreadable(f"{self._directory}/{step}", str(error)) from error
+
+
+def newest_whole(directory: str) -> tuple[int | None, list[str]]:
+    """Return the newest step whose checkpoint is whole (None: there is none), and why newer ones are not."""
+    damages: list[str] = []
+    for step in _committed(directory):
+        folder = epath.Path(directory) / str(step)
+        what = _damage(folder)
+        if what is None:
+            return step, damages
+        damages.append(f"{folder}: {what}")
+    return None, damages
+
+
+def set_aside_damaged(directory: str, newest: int | None) -> None:
+    """Rename the checkpoints newer than the newest whole one, so that their steps can be saved again."""
+    for step in _committed(directory):
+        if newest is None or step > newest:
+            _rename_aside(epath.Path(directory) / str(step))
+
+
+def load_item(directory: str, step: int, item: str, abstract: Any) -> Any:
+    """Return one item of a checkpoint, such as `ema`, laid out as its abstract form says.
+
+    Raises:
+        SpecError: the checkpoint is of another model.
+    """
+    folder = epath.Path(directory) / str(step) / item
+    with ocp.StandardCheckpointer() as checkpointer:
+        try:
+            return checkpointer.restore(folder, abstract)
+        except (ValueError, KeyError) as error:
+            raise _unreadable(str(folder), str(error)) from error
+
+
+def _committed(directory: str) -> list[int]:
+    folder = epath.Path(directory)
+    return sorted(ocp.utils.checkpoint_steps(folder), reverse=True) if folder.exists() else []
+
+
+def _damage(folder: epath.Path) -> str | None:
+    try:
+        items = json.loads((folder / "_CHECKPOINT_METADATA").read_text())["item_handlers"]
+        json.loads((folder / INTEGERS / "metadata").read_text())
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        return f"its metadata is missing or cut short ({error})"
+    return next((what for item in items if item != INTEGERS and (what := damage(folder / item))), None)
+
+
+def _rename_aside(folder: epath.Path) -> None:
+    number = 0
+    while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+        number += 1
+    folder.rename(aside)
+
+
+def _unreadable(where: str, message: str) -> MdctlError:
+    what = message[:800]
+    if any(mark in message for mark in STRUCTURE):
+        return SpecError(
+            f"checkpoint {where} is of another model or optimiser: {what}\n"
+            f"put the spec back, or name another output directory to start afresh"
+        )
+    return MdctlError(f"checkpoint {where} cannot be read: {what}\nremove that folder to go on from the one before it")

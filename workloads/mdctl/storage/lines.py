@@ -1,0 +1,94 @@
+"""Files of JSON lines that survive restarts: metrics, evaluations, logs.
+
+A local file is appended to. An object of `gs://` cannot be, so its lines are kept and the object is written anew at
+each `flush`, which happens before every checkpoint: what a restored step has behind it is always in the file.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from etils import epath
+
+from mdctl.spec.errors import OutputError
+
+Record = Mapping[str, Any]
+
+
+class Lines(Protocol):
+    """A file of JSON lines that grows."""
+
+    def write(self, record: Record) -> None:
+        """Add a record."""
+        ...
+
+    def flush(self) -> None:
+        """Make sure that every record so far outlives this process."""
+        ...
+
+
+class LocalLines:
+    """JSON lines in a file of this machine. A line is handed to the system at once, so that a kill loses none."""
+
+    def __init__(self, path: epath.Path, records: Sequence[Record]) -> None:
+        temporary = path.with_name(f".{path.name}.new")
+        temporary.write_text("".join(map(_line, records)))
+        temporary.replace(path)
+        self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - open as long as the process
+
+    def write(self, record: Record) -> None:
+        """Add a record."""
+        self._file.write(_line(record))
+
+    def flush(self) -> None:
+        """Wait until the disk has every record."""
+        os.fsync(self._file.fileno())
+
+
+class RemoteLines:
+    """JSON lines in an object of `gs://`."""
+
+    def __init__(self, path: epath.Path, records: Sequence[Record]) -> None:
+        self._path = path
+        self._lines = list(map(_line, records))
+        self.flush()
+
+    def write(self, record: Record) -> None:
+        """Add a record."""
+        self._lines.append(_line(record))
+
+    def flush(self) -> None:
+        """Write the object anew."""
+        self._path.write_text("".join(self._lines))
+
+
+def open_lines(path: epath.Path, keep: Callable[[Record], bool]) -> Lines:
+    """Open a file to add to, keeping those of its records that `keep` wants; a line cut short by a kill goes.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    records = [record for record in read_lines(path) if keep(record)] if path.exists() else []
+    try:
+        return RemoteLines(path, records) if is_remote(path) else LocalLines(path, records)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error}; name another output directory") from error
+
+
+def read_lines(path: epath.Path) -> Iterator[dict[str, Any]]:
+    """Yield the records of a file, up to the first line that is cut short."""
+    for line in path.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return
+
+
+def is_remote(path: epath.Path) -> bool:
+    """Return whether a path is of `gs://`."""
+    return "://" in str(path)
+
+
+def _line(record: Record) -> str:
+    return json.dumps(record, allow_nan=False) + "\n"

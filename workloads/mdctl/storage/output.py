@@ -1,0 +1,43 @@
+"""The output directory of a job, on this machine or `gs://`.
+
+job.yaml               the resolved spec of the newest attempt
+metrics.jsonl          one line for each step
+evaluations.jsonl      one line for each evaluation
+checkpoints/           mdctl.storage.checkpoints
+attempts/0001/         logs and exit causes of an attempt, host by host
+"""
+
+from etils import epath
+
+from mdctl.spec.errors import OutputError
+
+
+def prepare_output(directory: str) -> epath.Path:
+    """Return the directory, made if need be, once a file has been written to it and removed.
+
+    Raises:
+        OutputError: it cannot be written to.
+    """
+    path = epath.Path(directory)
+    probe = path / ".mdctl-can-write"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.write_text("mdctl")
+        probe.unlink()
+    except _errors(directory) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise OutputError(
+            f"output directory {directory} cannot be written: {reason}; "
+            f"give it write access and room, or name another with output_dir=..."
+        ) from error
+    return path
+
+
+def _errors(directory: str) -> tuple[type[Exception], ...]:
+    """Return what a file system raises; that of `gs://` has errors of its own."""
+    if not directory.startswith("gs://"):
+        return (OSError,)
+    from gcsfs.retry import HttpError
+    from google.auth.exceptions import GoogleAuthError
+
+    return (OSError, HttpError, GoogleAuthError)

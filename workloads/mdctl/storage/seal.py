@@ -1,0 +1,42 @@
+"""A seal on a folder: the name and size of every file in it, written last.
+
+Orbax commits a checkpoint as a whole, so a killed job leaves none half-written. What it cannot see is what happens
+later: a copy that was cut short, a disk that lost its last blocks, a file removed by hand. Sizes tell, at the price of
+a listing, however large the files are.
+"""
+
+import json
+from collections.abc import Iterator
+
+from etils import epath
+
+SEAL = "seal.json"
+
+
+def write_seal(folder: epath.Path) -> None:
+    """Record the files of a folder that is complete."""
+    (folder / SEAL).write_text(json.dumps(dict(sorted(_sizes(folder)))))
+
+
+def damage(folder: epath.Path) -> str | None:
+    """Return what is wrong with a sealed folder in a few words; None if nothing is."""
+    try:
+        sealed: dict[str, int] = json.loads((folder / SEAL).read_text())
+    except FileNotFoundError:
+        return f"{folder.name} has no seal"
+    except ValueError:
+        return f"{folder.name}/{SEAL} is cut short"
+    present = dict(_sizes(folder))
+    for name, size in sealed.items():
+        if name not in present:
+            return f"{folder.name}/{name} is missing"
+        if present[name] != size:
+            return f"{folder.name}/{name} has {present[name]} bytes of {size}"
+    return None
+
+
+def _sizes(folder: epath.Path) -> Iterator[tuple[str, int]]:
+    for parent, _, names in folder.walk():
+        for name in names:
+            path = parent / name
+            yield str(path.relative_to(folder)), path.stat().length
