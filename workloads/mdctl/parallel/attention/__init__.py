@@ -3,11 +3,15 @@
 Letters: B batch, L query tokens, S key tokens, N heads, K head width.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Array, Bool, Float
 
+ATTENTION_RESIDUALS = "attention_residuals"
+"""What a kernel calls the output and the log of the sum that its backward pass needs (`jax.checkpoint` names)."""
 
+
+@runtime_checkable
 class Attention(Protocol):
     """softmax(q kᵀ / √K) v per head, over the keys that `mask` leaves."""
 

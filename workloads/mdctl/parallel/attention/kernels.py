@@ -1,0 +1,67 @@
+"""Attention kernels by name, for the devices they run on."""
+
+from collections.abc import Callable, Mapping
+
+import jax
+from jaxtyping import Array, Bool, Float
+
+from mdctl.parallel.attention import Attention
+from mdctl.parallel.attention.blockwise import blockwise_attention
+from mdctl.parallel.attention.dot_product import dot_product_attention
+from mdctl.parallel.attention.splash import TILES, splash_attention
+from mdctl.spec.errors import SpecError
+
+
+def dot_product(device: jax.Device, *, mask_padding: bool) -> Attention:
+    """Return attention with the whole matrix of scores in memory."""
+    del device, mask_padding
+    return dot_product_attention
+
+
+def flash(device: jax.Device, *, mask_padding: bool) -> Attention:
+    """Return attention in memory linear in the sequence: splash on TPU, blocks of keys elsewhere.
+
+    Raises:
+        SpecError: a TPU of a kind that has no tiles.
+    """
+    if device.platform != "tpu":
+        return blockwise_attention
+    if device.device_kind not in TILES:
+        raise SpecError(
+            f"attention.kernel 'flash' has no tiles for {device.device_kind}, only for {', '.join(TILES)}; "
+            "use 'dot_product'"
+        )
+    return splash_attention(TILES[device.device_kind], mask_padding=mask_padding)
+
+
+KERNELS: Mapping[str, Callable[..., Attention]] = {"dot_product": dot_product, "flash": flash}
+"""Name -> (device, mask_padding) -> kernel. What keys a kernel adds by itself it masks if `mask_padding`."""
+
+
+def by_length(min_length: int, *, long: Attention, short: Attention) -> Attention:
+    """Return `long` for at least `min_length` queries and `short` for fewer."""
+
+    def attend(
+        q: Float[Array, "B L N K"],
+        k: Float[Array, "B S N K"],
+        v: Float[Array, "B S N K"],
+        mask: Bool[Array, "B S"] | None = None,
+    ) -> Float[Array, "B L N K"]:
+        return (long if q.shape[1] >= min_length else short)(q, k, v, mask)
+
+    return attend
+
+
+def unmasked(kernel: Attention) -> Attention:
+    """Return `kernel` over all keys, those that only fill up a shard among them."""
+
+    def attend(
+        q: Float[Array, "B L N K"],
+        k: Float[Array, "B S N K"],
+        v: Float[Array, "B S N K"],
+        mask: Bool[Array, "B S"] | None = None,
+    ) -> Float[Array, "B L N K"]:
+        del mask
+        return kernel(q, k, v, None)
+
+    return attend
