@@ -1,0 +1,120 @@
+"""The loop over training steps: what happens when, and nothing of what it is.
+
+Steps are dispatched ahead of the device, and their metrics read when they are `IN_FLIGHT` steps old: the device never
+waits for the host, and a step that went wrong is seen soon. Before a state is saved or evaluated every step behind it
+has been read, so a checkpoint never holds what came of a loss that was not a number, and the metrics on disk always
+reach as far as the checkpoint.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+
+from mdctl.spec.errors import WillFailAgain
+from mdctl.training.objective import GlobalBatch
+from mdctl.training.state import TrainState
+from mdctl.training.step import Metrics
+
+IN_FLIGHT = 2
+
+TakeStep = Callable[[TrainState, GlobalBatch], tuple[TrainState, Metrics]]
+
+
+class Finished(NamedTuple):
+    """A step that the devices have finished; `step` counts those taken, so the first is 1."""
+
+    step: int
+    loss: float
+    grad_norm: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """From which step to which, and how often what is done between; None is never."""
+
+    first: int
+    last: int
+    save_every: int
+    evaluate_every: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What the loop calls. `go_on` before each step: False ends the loop; the others with the number of steps taken."""
+
+    go_on: Callable[[], bool]
+    report: Callable[[Finished], None]
+    save: Callable[[int, TrainState], None]
+    evaluate: Callable[[int, TrainState], None]
+
+
+class Ending(NamedTuple):
+    """Where the loop ended: at its last step, or before because it might not go on."""
+
+    state: TrainState
+    step: int
+
+
+def train(
+    take_step: TakeStep, state: TrainState, batches: Iterator[GlobalBatch], course: Course, hooks: Hooks
+) -> Ending:
+    """Take the steps of a course, and return the state after the last that was begun; that state is saved.
+
+    Raises:
+        WillFailAgain: a loss or gradient is not a number.
+    """
+    step, saved = course.first, course.first
+    running = _Running(hooks.report)
+    while step < course.last and hooks.go_on():
+        state, metrics = take_step(state, next(batches))
+        step += 1
+        running.add(step, metrics)
+        if step % course.save_every == 0 or step == course.last:
+            running.settle()
+            hooks.save(step, state)
+            saved = step
+        if course.evaluate_every is not None and step % course.evaluate_every == 0:
+            running.settle()
+            hooks.evaluate(step, state)
+    running.settle()
+    if step > saved:
+        hooks.save(step, state)
+    return Ending(state, step)
+
+
+class _Running:
+    """Steps that were dispatched and not yet read, oldest first."""
+
+    def __init__(self, report: Callable[[Finished], None]) -> None:
+        self._report = report
+        self._steps: deque[tuple[int, Metrics, float]] = deque()
+        self._last_read = 0.0
+
+    def add(self, step: int, metrics: Metrics) -> None:
+        """Add a step just dispatched, and read those that are old enough."""
+        self._steps.append((step, metrics, time.monotonic()))
+        while len(self._steps) > IN_FLIGHT:
+            self._read()
+
+    def settle(self) -> None:
+        """Wait for all steps and read them."""
+        while self._steps:
+            self._read()
+
+    def _read(self) -> None:
+        step, metrics, dispatched = self._steps.popleft()
+        values = jax.device_get(metrics)
+        began, self._last_read = max(dispatched, self._last_read), time.monotonic()
+        loss, grad_norm = float(values["loss"]), float(values["grad_norm"])
+        if not values["finite"]:
+            raise WillFailAgain(
+                f"step {step}: the loss is {loss} and the gradient's norm {grad_norm}; "
+                f"lower the learning rate, clip the gradient, or look at the data of this step"
+            )
+        self._report(Finished(step, loss, grad_norm, float(values["learning_rate"]), self._last_read - began))
