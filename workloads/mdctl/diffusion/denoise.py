@@ -29,6 +29,7 @@ class Denoise(Protocol):
         x_BTHWC: Float32[Array, "B T H W C"],
         time_B: Float32[Array, " B"],
         conditioning: Conditioning,
+        /,
     ) -> Float32[Array, "B T H W C"]:
         """Return the prediction in float32, whatever dtype the network computes in."""
         ...

@@ -4,13 +4,17 @@ Every draw belongs to one row (a sample, a prompt) of one stream, and its key is
 
     key = fold_in(... fold_in(fold_in(key(seed), stream), index) ..., index)        (1)
 
-Threefry is named outright and is partitionable: a sharded draw gives each device the bits of its own rows.
+Threefry is named outright and is partitionable: a sharded draw gives each device the bits of its own rows. From bits
+to normal values two compiled programs may round the last place differently; where no bit may differ, a host draws with
+NumPy, one generator for each sample.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float32, Key, UInt32
 
@@ -22,7 +26,6 @@ class Stream(IntEnum):
 
     TRAINING = 0
     HELD_OUT = 1
-    SAMPLING = 2
 
 
 def stream_key(stream: Stream, seed: ArrayLike, *indices: ArrayLike) -> Key[Array, ""]:
@@ -41,3 +44,9 @@ def row_keys(key: Key[Array, ""], rows: UInt32[Array, " B"]) -> Key[Array, " B"]
 def row_noise(keys_B: Key[Array, " B"], shape: LatentShape) -> Float32[Array, "B T H W C"]:
     """Draw normal noise of `shape` for each row."""
     return jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys_B)
+
+
+def host_noise(indices: Sequence[int], shape: LatentShape) -> Float32[np.ndarray, "T H W C"]:
+    """Draw the normal noise that belongs to whole numbers, on the host."""
+    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(indices)))
+    return generator.standard_normal(shape, np.float32)

@@ -5,18 +5,19 @@ Letters: B samples of one run, N samples in all; T frames, H height, W width, C 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from math import prod
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float32, UInt32
+from jaxtyping import Array, Float32
 
 from mdctl.diffusion.denoise import Denoise, Params
+from mdctl.diffusion.randomness import host_noise
 from mdctl.diffusion.samplers.sampler import Sampler
-from mdctl.inference.sample import initial_noise, sample
+from mdctl.inference.sample import sample
 from mdctl.parallel.rules import BATCH, activation_sharding, replicated
 from mdctl.spec.shapes import LatentShape
 
@@ -46,6 +47,7 @@ class SamplingProgram:
     """
 
     mesh: Mesh
+    shape: LatentShape
     run: Callable[..., Float32[Array, "B T H W C"]]
 
     def __call__(
@@ -56,9 +58,8 @@ class SamplingProgram:
             # The last batch is filled up with repetitions, which are thrown away.
             positions = [min(start + n, len(draws) - 1) for n in range(self.batch)]
             chosen = {name: values[positions] for name, values in conditioning.items()}
-            seeds, numbers = np.array([draws[p] for p in positions], np.uint32).T
-            inputs = (self._place(chosen, "batch"), self._place(negative, None))
-            latents = self.run(params, *inputs, self._place(seeds, "batch"), self._place(numbers, "batch"))
+            noise = self._noise([draws[p] for p in positions])
+            latents = self.run(params, self._place(chosen, "batch"), self._place(negative, None), noise)
             for n, value in held(latents):
                 if start + n < len(draws):
                     yield Sample(start + n, value)
@@ -67,6 +68,17 @@ class SamplingProgram:
     def batch(self) -> int:
         """Return the number of samples in one run."""
         return prod(self.mesh.shape[axis] for axis in BATCH)
+
+    def _noise(self, draws: Sequence[Draw]) -> Float32[Array, "B T H W C"]:
+        """Draw on each host what its devices hold, each sample once."""
+        drawn = cache(partial(host_noise, shape=self.shape))
+
+        def rows(index: tuple[slice, ...] | None) -> np.ndarray:
+            assert index is not None
+            return np.stack([drawn(draw) for draw in draws[index[0]]])
+
+        sharding = activation_sharding(self.mesh, "batch")
+        return jax.make_array_from_callback((len(draws), *self.shape), sharding, rows)
 
     def _place(self, tree: Any, leading: str | None) -> Any:
         """Put host arrays on the mesh, their first dim cut along `leading`."""
@@ -85,13 +97,11 @@ def make_sampling_program(
 
     @partial(jax.jit, out_shardings=activation_sharding(mesh, "batch"))
     def run(
-        params: Params, conditioning: Any, negative: Any, seeds: UInt32[Array, " B"], numbers: UInt32[Array, " B"]
+        params: Params, conditioning: Any, negative: Any, noise: Float32[Array, "B T H W C"]
     ) -> Float32[Array, "B T H W C"]:
-        noise = jax.vmap(lambda seed, number: initial_noise(seed, number[None], shape)[0])(seeds, numbers)
-        noise = jax.lax.with_sharding_constraint(noise, activation_sharding(mesh, "batch"))
         return sample(denoise, params, sampler, noise, conditioning, negative, guidance)
 
-    return SamplingProgram(mesh=mesh, run=run)
+    return SamplingProgram(mesh=mesh, shape=shape, run=run)
 
 
 def held(values: Array) -> Iterator[tuple[int, np.ndarray]]:

@@ -5,19 +5,11 @@ Letters: B batch, T frames, H height, W width, C channels, all of latents.
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float32, Int, UInt32
+from jaxtyping import Array, Float32, Int
 
 from mdctl.diffusion.denoise import Conditioning, Denoise, Params
 from mdctl.diffusion.guidance import guided
-from mdctl.diffusion.randomness import Stream, row_keys, row_noise, stream_key
 from mdctl.diffusion.samplers.sampler import Carry, Sampler
-from mdctl.spec.shapes import LatentShape
-
-
-def initial_noise(seed: ArrayLike, rows: UInt32[Array, " B"], shape: LatentShape) -> Float32[Array, "B T H W C"]:
-    """Draw the noise of each row (the index of a sample): the same bits in whatever batch or layout it is drawn."""
-    return row_noise(row_keys(stream_key(Stream.SAMPLING, seed), rows), shape)
 
 
 def sample(
@@ -29,7 +21,7 @@ def sample(
     null_conditioning: Conditioning,
     guidance: float,
 ) -> Float32[Array, "B T H W C"]:
-    """Return latents for each row of the conditioning.
+    """Return a latent for each row of noise and conditioning.
 
     `null_conditioning` (of the negative prompt) is that of one sample, without a batch dim, or of each; guidance 1
     does not read it.
