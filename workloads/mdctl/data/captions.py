@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from mdctl.data.files import files_under
 from mdctl.data.video import MEDIA
 from mdctl.spec.errors import DataError
 
@@ -42,7 +43,7 @@ def listed_clips(folder: Any) -> list[Listed]:
         rows = _json_rows(path) if lists[0] == JSON_LINES else _csv_rows(path)
         listed = [_listed(folder, path, place, row) for place, row in rows]
     else:
-        listed = [_with_sidecar(folder, file) for file in folder.rglob("*") if file.suffix.lower() in MEDIA]
+        listed = [_with_sidecar(folder, file) for file in files_under(folder) if file.suffix.lower() in MEDIA]
     return sorted(listed, key=lambda clip: (clip.name, clip.caption))
 
 
@@ -88,7 +89,7 @@ def _csv_rows(path: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         for row in reader:
             yield f"line {reader.line_num}", row
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: no CSV: {error}.") from error
+        raise DataError(f"{path}, after line {reader.line_num}: no CSV: {error}.") from error
 
 
 def _listed(folder: Any, path: Any, place: str, row: dict[str, Any]) -> Listed:

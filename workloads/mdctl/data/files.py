@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
@@ -41,10 +42,21 @@ def digest(*parts: str | bytes) -> str:
     return sha.hexdigest()
 
 
+def files_under(folder: Any) -> Iterator[Any]:
+    """Yield the files in and below a folder (an `epath.Path`) in the order of their paths, but for hidden ones."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from files_under(path)
+        else:
+            yield path
+
+
 def folder_digest(folder: epath.PathLike) -> str:
     """Return the digest of all that a folder holds: the fingerprint of a model's weights."""
     root: Any = epath.Path(folder)
-    files = sorted(file for file in root.rglob("*") if file.is_file())
+    files = files_under(root)
     return digest(*(part for file in files for part in (str(file.relative_to(root)), _file_digest(file))))
 
 

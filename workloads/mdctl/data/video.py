@@ -116,8 +116,7 @@ def at_rate[F](timed: Iterable[tuple[Fraction, F]], fps: int) -> Iterator[F]:
 
 def _decode_video(content: bytes, fps: int | None) -> Iterator[Image.Image]:
     try:
-        # Without "explode" a damaged h264 stream is patched up and goes unnoticed.
-        with av.open(io.BytesIO(content), "r", options={"err_detect": "explode"}) as container:
+        with av.open(io.BytesIO(content), "r") as container:
             if not container.streams.video:
                 raise UnreadableClip("it has no video stream")
             timed = ((_time(frame), frame) for frame in container.decode(container.streams.video[0]))
@@ -128,6 +127,7 @@ def _decode_video(content: bytes, fps: int | None) -> Iterator[Image.Image]:
 
 
 def _time(frame: av.VideoFrame) -> Fraction:
+    # libav patches up what it can of a damaged frame, and marks it.
     if frame.is_corrupt or frame.pts is None or frame.time_base is None:
         raise UnreadableClip("damaged: a frame is incomplete or has no time")
     return Fraction(frame.pts) * frame.time_base
