@@ -10,7 +10,8 @@ Upper case, a leading `tpu-` and the spellings of other tools (v5litepod-16, h10
 The number follows Cloud TPU: v5p-64 has 64 cores, 32 chips. Tools that count v5p in chips mean twice as much, which is
 why every command prints what a name resolved to. Two choices are made where a name leaves one open:
 
-- the fewest hosts: v6e-8 is one ct6e-standard-8t; two hosts of four chips are ct6e-standard-4t:2;
+- the fewest hosts: v6e-8 is one ct6e-standard-8t; two hosts of four chips are ct6e-standard-4t:2 (GKE labels the nodes
+  of both 2x4, so there the machine type is selected too);
 - the most cubic topology: v5p-1024 is 8x8x8; another one is written out, v5p-4x4x32.
 
 `h100` is a3-highgpu-8g, as in the node label nvidia-h100-80gb; `h100-mega` is a3-megagpu-8g.
@@ -51,6 +52,7 @@ class Slice:
     cores_per_chip: int = 1
     devices_per_chip: int = 1
     hbm_gib_per_chip: float | None = None
+    by_machine: bool = False  # whether nodes of another machine type carry the same labels
 
     @property
     def chips(self) -> int:
@@ -95,7 +97,8 @@ class Slice:
         labels = {_ACCELERATOR_LABEL[self.kind]: self.accelerator}
         if self.kind == "tpu":
             labels["cloud.google.com/gke-tpu-topology"] = self.topology_label
-        labels["node.kubernetes.io/instance-type"] = self.machine_type
+        if self.by_machine:
+            labels["node.kubernetes.io/instance-type"] = self.machine_type
         return {key: value for key, value in labels.items() if value is not None}
 
 
@@ -144,11 +147,15 @@ def named_slices() -> tuple[Slice, ...]:
 def _local(name: str, size: str) -> Slice:
     match = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", size)
     if match is None:
-        raise SliceError(f"slice {name!r}: write cpu-8 for 8 devices, or cpu-2x4 for 2 processes of 4 devices each")
+        raise SliceError(
+            f"slice {_shown(name)}: write cpu-8 for 8 devices, or cpu-2x4 for 2 processes of 4 devices each"
+        )
     hosts, devices = (1, int(match[1])) if match[2] is None else (int(match[1]), int(match[2]))
     if not 1 <= hosts * devices <= MAX_LOCAL_DEVICES:
         nearest = "cpu-1" if hosts * devices == 0 else f"cpu-{MAX_LOCAL_DEVICES}"
-        raise SliceError(f"slice {name!r}: from 1 to {MAX_LOCAL_DEVICES} devices fit one computer; nearest: {nearest}")
+        raise SliceError(
+            f"slice {_shown(name)}: from 1 to {MAX_LOCAL_DEVICES} devices fit one computer; nearest: {nearest}"
+        )
     canonical = f"cpu-{devices}" if hosts == 1 else f"cpu-{hosts}x{devices}"
     return Slice(name=canonical, kind="cpu", generation="cpu", hosts=hosts, chips_per_host=devices)
 
@@ -162,7 +169,7 @@ def _by_machine(name: str, machine: str, hosts: int) -> Slice:
     if exact:
         return exact[0]
     raise SliceError(
-        f"slice {name!r}: no TPU slice has {_plural(hosts, 'host')} of type {machine}; "
+        f"slice {_shown(name)}: no TPU slice has {_plural(hosts, 'host')} of type {machine}; "
         + _nearest(candidates, lambda slice_: slice_.hosts, hosts)
     )
 
@@ -180,7 +187,7 @@ def _by_generation(name: str, generation: TpuGeneration, size: tuple[int, ...]) 
         if turned
         else _nearest(slices, lambda slice_: slice_.chips, math.prod(size))
     )
-    raise SliceError(f"slice {name!r}: {generation.name} has no topology {'x'.join(map(str, size))}; {hint}")
+    raise SliceError(f"slice {_shown(name)}: {generation.name} has no topology {'x'.join(map(str, size))}; {hint}")
 
 
 def _by_count(name: str, generation: TpuGeneration, count: int) -> Slice:
@@ -193,7 +200,7 @@ def _by_count(name: str, generation: TpuGeneration, count: int) -> Slice:
         return exact[0]
     unit = "TensorCores (two a chip)" if generation.counts == "cores" else "chips"
     raise SliceError(
-        f"slice {name!r}: the number counts {unit}, and no {generation.name} slice has {count}; "
+        f"slice {_shown(name)}: the number counts {unit}, and no {generation.name} slice has {count}; "
         + _nearest(slices, size, count)
     )
 
@@ -205,7 +212,7 @@ def _by_gpu(name: str, machine: GpuMachine, gpus: int) -> Slice:
     below = _gpu_slice(machine, min(max(hosts, 1), MAX_NODES))
     above = _gpu_slice(machine, min(hosts + 1, MAX_NODES))
     raise SliceError(
-        f"slice {name!r}: {machine.name} has {machine.gpus} GPUs and a job takes whole machines, at most {MAX_NODES}; "
+        f"slice {_shown(name)}: {machine.name} has {machine.gpus} GPUs and a job takes whole machines, at most {MAX_NODES}; "
         + _nearest([below, above], lambda slice_: slice_.chips, gpus)
     )
 
@@ -216,9 +223,11 @@ def _unknown(name: str, text: str) -> SliceError:
     if family is not None:
         prefix = family.name if isinstance(family, TpuGeneration) else family.gpu
         sizes = [known_name for known_name in known if re.fullmatch(rf"{prefix}-\d+", known_name)]
-        return SliceError(f"slice {name!r} says no size: write one of {', '.join(sizes[:4])}, ... (see `mdctl slices`)")
+        return SliceError(
+            f"slice {_shown(name)} says no size: write one of {', '.join(sizes[:4])}, ... (see `mdctl slices`)"
+        )
     near = difflib.get_close_matches(text, known, n=3) or ["v5p-64", "v6e-8", "h100-8"]
-    return SliceError(f"slice {name!r} is none that mdctl knows; perhaps {', '.join(near)} (see `mdctl slices`)")
+    return SliceError(f"slice {_shown(name)} is none that mdctl knows; perhaps {', '.join(near)} (see `mdctl slices`)")
 
 
 def _nearest(slices: Sequence[Slice], size: Callable[[Slice], int], wanted: int) -> str:
@@ -235,6 +244,10 @@ def _brief(slice_: Slice) -> str:
     return f"{slice_.topology_label}, {chips}" if slice_.topology else chips
 
 
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= 40 else f"{name[:37]}...")
+
+
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
 
@@ -247,11 +260,10 @@ def _slices(generation: TpuGeneration) -> tuple[Slice, ...]:
     for topology in generation.topologies:
         chips = math.prod(topology)
         first = not slices or slices[-1].chips != chips
-        for machine in by_chips:
-            if machine.chips == chips or (machine.multi_host and chips % machine.chips == 0):
-                usual = not slices or slices[-1].topology != topology
-                name = _name(generation, topology, first) if usual else f"{machine.name}:{chips // machine.chips}"
-                slices.append(_tpu_slice(name, generation, topology, machine))
+        machines = [m for m in by_chips if m.chips == chips or (m.multi_host and chips % m.chips == 0)]
+        names = [_name(generation, topology, first), *(f"{m.name}:{chips // m.chips}" for m in machines[1:])]
+        several = len(machines) > 1
+        slices += [_tpu_slice(*part, generation, topology, several) for part in zip(names, machines, strict=True)]
     return tuple(slices)
 
 
@@ -262,7 +274,9 @@ def _name(generation: TpuGeneration, topology: Topology, first: bool) -> str:
     return f"{generation.name}-{chips * generation.cores_per_chip if generation.counts == 'cores' else chips}"
 
 
-def _tpu_slice(name: str, generation: TpuGeneration, topology: Topology, machine: TpuMachine) -> Slice:
+def _tpu_slice(
+    name: str, machine: TpuMachine, generation: TpuGeneration, topology: Topology, by_machine: bool
+) -> Slice:
     return Slice(
         name=name,
         kind="tpu",
@@ -275,6 +289,7 @@ def _tpu_slice(name: str, generation: TpuGeneration, topology: Topology, machine
         cores_per_chip=generation.cores_per_chip,
         devices_per_chip=generation.devices_per_chip,
         hbm_gib_per_chip=generation.hbm_gib,
+        by_machine=by_machine,
     )
 
 
