@@ -24,6 +24,9 @@ RUN = "MDCTL_RUN"
 RESTART = "MDCTL_RESTART"
 """The label `jobset.sigs.k8s.io/restart-attempt`: hosts that differ in it belong to different attempts."""
 
+LIFELINE = "MDCTL_LIFELINE"
+"""The number of a descriptor inherited from the parent process: a socket, whose closing tells a child to leave."""
+
 COORDINATOR_PORT = 8482
 """The port that JAX itself takes on GKE."""
 

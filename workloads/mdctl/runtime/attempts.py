@@ -69,7 +69,7 @@ def exit_file(folder: epath.Path, rank: int) -> epath.Path:
 
 def open_attempt(output: epath.Path, beginning: Beginning) -> epath.Path:
     """Return the folder of an attempt; rank 0 makes it."""
-    folder = _folder(output, beginning.number)
+    folder = folder_of(output, beginning.number)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "attempt.json").write_text(json.dumps(asdict(beginning)))
     return folder
@@ -90,7 +90,7 @@ def end_crash_loop(output: epath.Path, beginning: Beginning) -> None:
     for number in sorted(_numbers(output), reverse=True):
         if number >= beginning.number:
             continue
-        folder = _folder(output, number)
+        folder = folder_of(output, number)
         if not _got_nowhere(folder, beginning):
             return
         in_vain.append(f"  {folder.name}: {_causes(folder)}")
@@ -102,7 +102,8 @@ def end_crash_loop(output: epath.Path, beginning: Beginning) -> None:
             )
 
 
-def _folder(output: epath.Path, number: int) -> epath.Path:
+def folder_of(output: epath.Path, number: int) -> epath.Path:
+    """Return the folder of an attempt."""
     return output / "attempts" / f"{number:04d}"
 
 

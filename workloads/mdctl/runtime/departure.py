@@ -10,6 +10,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -46,11 +47,14 @@ class Departure:
         """Leave the process; does not return, unless `terminate` does."""
         if not self._once.acquire(blocking=False):
             threading.Event().wait()
-        for hook in self.hooks:
-            hook(end, error)
-        if self._peers.count > 1:
-            self._part(end)
-        self._terminate(end.code)
+        try:
+            for hook in self.hooks:
+                with suppress(OSError):  # a full disk must not keep us
+                    hook(end, error)
+            if self._peers.count > 1:
+                self._part(end)
+        finally:
+            self._terminate(end.code)
 
     def __enter__(self) -> Self:
         return self

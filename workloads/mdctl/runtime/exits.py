@@ -44,7 +44,7 @@ def from_exception(error: BaseException, num_hosts: int) -> Exit:
     """Return the end that an exception means for a job of `num_hosts`."""
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, MdctlError):
-        return Exit(error.exit_code, str(error))
+        return Exit(error.exit_code, str(error), agreed=isinstance(error, Preempted))
     if (isinstance(error, OSError) and error.errno in UNWRITABLE) or any(mark in text for mark in DISK_FULL):
         return Exit(OutputError.exit_code, f"{text}; make room or give the output directory write access")
     if isinstance(error, MemoryError) or any(mark in text for mark in OUT_OF_MEMORY):

@@ -11,8 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Self
 
-LIFELINE = "MDCTL_LIFELINE"
-"""The child's descriptor of the line, by number."""
+from mdctl.spec.environment import LIFELINE
 
 
 class Lifeline:

@@ -55,8 +55,8 @@ class Supervisor:
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # the terminal sends its signals to us alone
             )
-        for number in self._signals:
-            worker.send_signal(number)
+        for early in self._signals:
+            worker.send_signal(early)
         assert worker.stderr is not None
         relay = threading.Thread(target=self._relay, args=(worker.stderr,), daemon=True)
         relay.start()

@@ -1,0 +1,49 @@
+"""What a job on this computer reads must be here before it starts."""
+
+from pathlib import Path
+
+from mdctl.spec.errors import DataError
+from mdctl.spec.job import DiffusionJob
+
+DEMO = "demo"
+"""The folder that `python -m mdctl.demo prepare` fills."""
+
+
+def check_inputs(job: DiffusionJob) -> None:
+    """Refuse a job whose local folders and files are not there.
+
+    Raises:
+        DataError: names the first that is missing, and what makes it.
+    """
+    spec = job.spec
+    training = spec.task == "train"
+    inputs = {
+        "model.weights": spec.model.weights,
+        "model.checkpoint": spec.model.checkpoint,
+        "data.path": spec.data.path if training and spec.data.type == "folder" else None,
+        "sampling.promptsFile": None if training else spec.sampling.prompts_file,
+    }
+    for field, place in inputs.items():
+        if place is not None and not _is_there(field, place):
+            raise DataError(f"{field} is {place!r}, which is not here ({Path.cwd()}); {_way_out(field, place)}")
+    if training and spec.data.type == "folder" and spec.data.path is None:
+        raise DataError("data.path is unset; name a folder of clips, data.path=FOLDER, or data.type=synthetic")
+
+
+def _is_there(field: str, place: str) -> bool:
+    if "://" in place or Path(place).expanduser().exists():
+        return True
+    hub = field == "model.weights" and place.count("/") == 1 and place[0] not in "/.~"
+    return hub and not _is_of_demo(place)
+
+
+def _is_of_demo(place: str) -> bool:
+    return Path(place).parts[:1] == (DEMO,)
+
+
+def _way_out(field: str, place: str) -> str:
+    if _is_of_demo(place):
+        return "`make demo` makes it, or `python -m mdctl.demo prepare`, in the folder you run mdctl from"
+    if field == "model.checkpoint":
+        return "train one first (`mdctl submit train-wan --local`), or name its output directory with --checkpoint"
+    return f"name another with {field}=PATH"
