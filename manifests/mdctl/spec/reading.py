@@ -66,9 +66,14 @@ def parse_job(data: Mapping[str, Any], where: str) -> DiffusionJob:
     except SpecError as error:
         raise SpecError(f"{where}: {error}") from None
     except ValidationError as error:
-        lines = [line for problem in error.errors(include_url=False) for line in _lines(dict(problem))]
-        more = [f"... and {len(lines) - MAX_PROBLEMS} more"] if len(lines) > MAX_PROBLEMS else []
-        raise SpecError("\n".join([f"{where}:", *("  " + line for line in [*lines[:MAX_PROBLEMS], *more])])) from None
+        raise SpecError(explain(error, DiffusionJob, where)) from None
+
+
+def explain(error: ValidationError, part: type[BaseModel], where: str) -> str:
+    """Return everything that is wrong with a part as one screen, each problem with the path of its field."""
+    lines = [line for problem in error.errors(include_url=False) for line in _lines(dict(problem), part)]
+    more = [f"... and {len(lines) - MAX_PROBLEMS} more"] if len(lines) > MAX_PROBLEMS else []
+    return "\n".join([f"{where}:", *("  " + line for line in [*lines[:MAX_PROBLEMS], *more])])
 
 
 def dump_job(job: DiffusionJob) -> dict[str, Any]:
@@ -88,11 +93,11 @@ def spec_hash(job: DiffusionJob) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _lines(problem: dict[str, Any]) -> list[str]:
+def _lines(problem: dict[str, Any], top: type[BaseModel]) -> list[str]:
     path = ".".join(str(part) for part in problem["loc"] if part != "[key]")
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        return [f"{path}: no such field{_suggestion(problem['loc'])}"]
+        return [f"{path}: no such field{_suggestion(problem['loc'], top)}"]
     if problem["type"] == "missing":
         return [f"{path}: is required"]
     if problem["type"] == "value_error":
@@ -109,9 +114,9 @@ def _expected(problem: dict[str, Any]) -> str:
     return message[0].lower() + message[1:]
 
 
-def _suggestion(loc: tuple[str | int, ...]) -> str:
+def _suggestion(loc: tuple[str | int, ...], top: type[BaseModel]) -> str:
     """Return the field nearest to an unknown one, among its siblings."""
-    part: type[BaseModel] | None = DiffusionJob
+    part: type[BaseModel] | None = top
     for name in loc[:-1]:
         part = child(part, str(name)) if part else None
     if part is None:

@@ -70,4 +70,4 @@ def find_recipe(name: str) -> Recipe:
 
 
 def _folder() -> Traversable:
-    return files("mdctl.spec") / "recipes"
+    return files(__name__)

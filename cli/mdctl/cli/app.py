@@ -1,0 +1,44 @@
+"""The index of the `mdctl` command: every verb, one file each."""
+
+import typer
+
+from mdctl.cli import config, recipes
+from mdctl.cli.generate import generate
+from mdctl.cli.output import EXIT_CODES, run
+from mdctl.cli.render import render
+from mdctl.cli.schema import schema
+from mdctl.cli.slices import slices
+from mdctl.cli.submit import submit
+from mdctl.cli.validate import validate
+from mdctl.cli.version import version
+
+app = typer.Typer(
+    name="mdctl",
+    help="""Train diffusion models, and make videos with them, on TPU and GPU slices or on this computer.
+
+    \b
+    mdctl submit train-wan --local               train a small model here
+    mdctl generate "a red fox" --local           make a video with it
+    mdctl render train-wan --slice v5p-64        print what Kubernetes would get
+    mdctl submit train-wan --slice v5p-64 --output-dir gs://bucket/runs/1 data.path=gs://bucket/clips
+    """,
+    epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + ".",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help starts in half the time
+    pretty_exceptions_enable=False,
+)
+
+app.command()(submit)
+app.command()(generate)
+app.command()(render)
+app.command()(validate)
+app.add_typer(recipes.app)
+app.command()(slices)
+app.command()(schema)
+app.add_typer(config.app)
+app.command()(version)
+
+
+def main() -> None:
+    """Run the command line."""
+    run(app)

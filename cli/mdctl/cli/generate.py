@@ -1,0 +1,92 @@
+"""`mdctl generate`."""
+
+from typing import Annotated
+
+import typer
+
+from mdctl.cli import output
+from mdctl.cli.options import (
+    DevicesPerProcess,
+    DryRun,
+    Image,
+    Local,
+    Name,
+    Namespace,
+    NumSlices,
+    Output,
+    OutputDir,
+    Processes,
+    QueueName,
+    Size,
+    SliceName,
+    placed,
+)
+
+DEFAULT_RECIPE = "generate-wan"
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="PROMPT|FIELD=VALUE",
+        help="What the videos show, one each; a word such as `sampling.steps=30` is a change to the job.",
+        show_default=False,
+    ),
+]
+Model = Annotated[str | None, typer.Option("--model", help="A model of the catalogue; without it the recipe's.")]
+PromptsFile = Annotated[
+    str | None, typer.Option("--prompts-file", help='One prompt a line, or JSON lines with "prompt" and "seed".')
+]
+Checkpoint = Annotated[
+    str | None, typer.Option("--checkpoint", help="The output directory of a training job, whose newest is taken.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Same seed, prompt and job: same video.")]
+
+
+def generate(  # noqa: PLR0913 - each is an option of the verb
+    words: Words = None,
+    *,
+    model: Model = None,
+    prompts_file: PromptsFile = None,
+    checkpoint: Checkpoint = None,
+    seed: Seed = None,
+    slice_name: SliceName = None,
+    num_slices: NumSlices = None,
+    size: Size = None,
+    local: Local = False,
+    processes: Processes = 1,
+    devices_per_process: DevicesPerProcess = 1,
+    name: Name = None,
+    namespace: Namespace = None,
+    image: Image = None,
+    output_dir: OutputDir = None,
+    queue: QueueName = None,
+    dry_run: DryRun = False,
+    form: Output = output.Format.TABLE,
+) -> int:
+    """Make videos from prompts.
+
+    On the cluster of your kubeconfig, or with --local on this computer.
+
+    \b
+    mdctl generate "a rabbit on a meadow" --local
+    mdctl generate --prompts-file prompts.txt --local --checkpoint outputs/train-wan sampling.steps=30
+    mdctl generate "a red fox in snow" --slice v6e-8 --output-dir gs://bucket/videos --seed 7
+    """
+    from mdctl.cli.request import Request, asked, this_computer
+    from mdctl.cli.start import start
+    from mdctl.spec.catalogue import find_model
+    from mdctl.spec.overrides import is_override
+
+    said = {
+        "model.name": model,
+        "model.checkpoint": checkpoint,
+        "sampling.prompts": [word for word in words or () if not is_override(word)] or None,
+        "sampling.promptsFile": prompts_file,
+        "sampling.seed": seed,
+    }
+    here = this_computer(local, processes, devices_per_process)
+    placement = placed(slice_name, num_slices, name, namespace, image, output_dir, queue)
+    layer = asked({**said, **placement}, [word for word in words or () if is_override(word)])
+    source = f"generate-{find_model(model).family}" if model else DEFAULT_RECIPE
+    request = Request(source=source, asked=layer, size=size, local=here, fresh_name=not local)
+    return start(request, dry_run=dry_run, form=form)

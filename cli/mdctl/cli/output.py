@@ -1,0 +1,144 @@
+"""Everything mdctl prints, and the codes it leaves with: the only module that formats, the only one that exits.
+
+Results go to stdout; what a person should know beside them goes to stderr.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import NoReturn
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from mdctl.spec.errors import MdctlError
+
+INTERRUPTED = 130
+
+EXIT_CODES = {
+    0: "done",
+    1: "failed: a fault in mdctl or in the machine",
+    2: "the request cannot work as written",
+    3: "the job failed and would fail again: out of memory, NaN, a crash loop",
+    75: "preempted, and saved",
+    76: "another host was lost, or nothing moved",
+    INTERRUPTED: "interrupted",
+}
+
+Row = Mapping[str, object]
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"
+
+
+def rows(found: Sequence[Row], form: Format) -> None:
+    """Print a list of results; each has a `name`."""
+    match form:
+        case Format.TABLE:
+            for line in _table(found):
+                text(line)
+        case Format.NAME:
+            for row in found:
+                text(str(row["name"]))
+        case _:
+            document(list(found), form)
+
+
+def record(found: Row, form: Format) -> None:
+    """Print one result; it has a `name`."""
+    match form:
+        case Format.TABLE:
+            width = max(map(len, found))
+            for name, value in found.items():
+                text(f"{name:<{width}}  {_cell(value)}".rstrip())
+        case Format.NAME:
+            text(str(found["name"]))
+        case _:
+            document(found, form)
+
+
+def document(data: object, form: Format = Format.YAML) -> None:
+    """Print data as one YAML document, or as JSON."""
+    import yaml
+
+    plain = json.loads(json.dumps(data))  # neither tuples nor shared parts, which YAML would spell out
+    if form is Format.JSON:
+        text(json.dumps(plain, indent=2, ensure_ascii=False))
+    else:
+        text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120).rstrip())
+
+
+def text(line: str) -> None:
+    """Print a line of the result."""
+    typer.echo(line)
+
+
+def note(line: str) -> None:
+    """Print a line beside the result, on stderr."""
+    typer.echo(line, err=True)
+
+
+def notes(lines: Iterable[str]) -> None:
+    """Print lines beside the result, on stderr."""
+    for line in lines:
+        note(line)
+
+
+def warning(line: str) -> None:
+    """Print a warning on stderr."""
+    note(f"{_coloured('warning:', typer.colors.YELLOW)} {line}")
+
+
+def run(app: typer.Typer) -> NoReturn:
+    """Run the command line and leave; a mistake ends in one message and its code, never in a traceback."""
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except MdctlError as error:
+        code = _failed(str(error), error.exit_code)
+    except TyperException as error:
+        code = _failed(error.format_message(), error.exit_code)
+    except (Abort, KeyboardInterrupt):
+        code = _failed("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _failed(message: str, code: int) -> int:
+    note(f"{_coloured('error:', typer.colors.RED)} {message}")
+    return code
+
+
+def _coloured(word: str, colour: str) -> str:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty()
+    return word if plain else typer.style(word, fg=colour, bold=True)
+
+
+def _table(found: Sequence[Row]) -> list[str]:
+    """Return rows under their headings, cut to the terminal's width where there is one."""
+    if not found:
+        return []
+    lines = [[name.upper() for name in found[0]], *([_cell(value) for value in row.values()] for row in found)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    joined = ("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return [line[:room].rstrip() for line in joined]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value)

@@ -1,0 +1,62 @@
+"""Start a job: render and create it on a cluster, or write it down and run it here. A dry run is the first half."""
+
+from pathlib import Path
+from typing import Any
+
+from mdctl.cli import output
+from mdctl.cli.files import write_file
+from mdctl.cli.request import Request
+from mdctl.spec.errors import SpecError
+from mdctl.spec.job import DiffusionJob
+from mdctl.spec.reading import dump_job, job_yaml
+
+
+def start(request: Request, *, dry_run: bool, form: output.Format) -> int:
+    """Start what is asked for and return the code to leave with."""
+    job = request.job()
+    output.notes(request.explanation(job))
+    return _start_here(job, dry_run) if request.local else _start_on_cluster(job, dry_run, form)
+
+
+def checked_jobset(job: DiffusionJob) -> dict[str, Any]:
+    """Return a job's JobSet, once everything that can be known of it without a cluster is checked."""
+    from mdctl.render.checks import check_jobset
+    from mdctl.render.jobset import render_jobset
+
+    jobset = render_jobset(job)
+    check_jobset(jobset)
+    return jobset
+
+
+def _start_here(job: DiffusionJob, dry_run: bool) -> int:
+    from mdctl.local.engine import run_local
+    from mdctl.local.inputs import check_inputs
+
+    if dry_run:
+        output.document(dump_job(job))
+        return 0
+    check_inputs(job)
+    folder = job.spec.output_dir
+    if folder is not None and "://" not in folder:
+        write_file(Path(folder, "job.yaml"), job_yaml(job))
+    output.note(f"{job.metadata.name}: writing to {folder}")
+    return run_local(job, write=output.text)
+
+
+def _start_on_cluster(job: DiffusionJob, dry_run: bool, form: output.Format) -> int:
+    from mdctl.render.concerns import concerns
+
+    jobset = checked_jobset(job)
+    found = concerns(job)
+    if dry_run:
+        for concern in found:
+            output.warning(concern)
+        output.document(jobset)
+        return 0
+    if found:
+        raise SpecError("\n".join([f"{job.metadata.name} is not submitted:", *(f"  {concern}" for concern in found)]))
+    from mdctl.cluster.apply import create
+
+    created = create(jobset)
+    output.record(created, form)
+    return 0
