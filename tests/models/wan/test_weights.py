@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import pytest
 from flax import nnx
@@ -12,18 +14,18 @@ from tests.models.official_trees import official_tree
 OFFICIAL = {"wan2.1-t2v-14b": WanConfig.t2v_14b(), "wan2.1-t2v-1.3b": WanConfig.t2v_1_3b()}
 
 
-def abstract(cfg: WanConfig) -> nnx.State:
+def abstract(cfg: WanConfig) -> Any:
     model = nnx.eval_shape(lambda: WanTransformer(cfg, execution=Execution.plain(), rngs=nnx.Rngs(0)))
     return nnx.state(model)
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_the_tree_of_an_official_config_is_the_published_one(name):
+def test_the_tree_of_an_official_config_is_the_published_one(name: str) -> None:
     assert published_shapes(TABLE, abstract(OFFICIAL[name])) == official_tree(name).tensors
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_an_official_config_json_is_read_and_written_back(name):
+def test_an_official_config_json_is_read_and_written_back(name: str) -> None:
     published = official_tree(name).config
     cfg = WanConfig.from_published(published)
     assert cfg == OFFICIAL[name]
@@ -31,6 +33,6 @@ def test_an_official_config_json_is_read_and_written_back(name):
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_an_official_model_has_as_many_parameters_as_it_says(name):
+def test_an_official_model_has_as_many_parameters_as_it_says(name: str) -> None:
     sizes = {"wan2.1-t2v-14b": 14_288_491_584, "wan2.1-t2v-1.3b": 1_418_996_800}
     assert sum(leaf.size for leaf in jax.tree.leaves(abstract(OFFICIAL[name]))) == sizes[name]
