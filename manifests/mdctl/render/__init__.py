@@ -1,1 +1,1 @@
-"""Spec to Kubernetes objects: pure functions that return dicts."""
+"""From a DiffusionJob to Kubernetes objects: pure functions that return dicts, one builder for each part."""

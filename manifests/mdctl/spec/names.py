@@ -15,7 +15,6 @@ characters: 47 for v5p-64 (7 + 1 + 1 + 1 + 1 + 5 = 16 others), 44 for two slices
 """
 
 import re
-import secrets
 
 from mdctl.spec.environment import COORDINATOR_PORT
 from mdctl.spec.errors import SpecError
@@ -40,7 +39,6 @@ SLICE_ANNOTATION = "mdctl.dev/slice"
 
 _POD_SUFFIX = 5
 _DNS_1035 = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
-_RANDOM = "bcdfghjklmnpqrstvwxz2456789"  # neither words nor look-alikes, as Kubernetes itself draws
 
 
 def name_budget(slices: int, hosts: int) -> int:
@@ -66,11 +64,6 @@ def check_name(name: str, slices: int, hosts: int) -> None:
             f"metadata.name {name!r} has {len(name)} characters, {len(name) - budget} too many: the last pod would be "
             f"{longest}, {len(longest)} characters where Kubernetes takes {MAX_LABEL}; use at most {budget}"
         )
-
-
-def random_name(recipe: str) -> str:
-    """Return `<recipe>-<5 random>`, the name of a job whose user named none."""
-    return f"{recipe}-{''.join(secrets.choice(_RANDOM) for _ in range(5))}"
 
 
 def pod_hostname(job: str, slice_index: int, host_index: int) -> str:

@@ -8,14 +8,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from mdctl.spec.errors import SpecError
 from mdctl.spec.fields import child, in_yaml_spelling
 from mdctl.spec.job import DiffusionJob
 from mdctl.spec.text import WORDS
-from mdctl.spec.yaml_text import load
+from mdctl.spec.yaml_text import dump, load
 
 MAX_BYTES = 1_000_000
 """A spec larger than this is not a spec."""
@@ -84,7 +83,7 @@ def dump_job(job: DiffusionJob) -> dict[str, Any]:
 
 def job_yaml(job: DiffusionJob) -> str:
     """Return the job as YAML."""
-    return yaml.safe_dump(dump_job(job), sort_keys=False, allow_unicode=True, width=120)
+    return dump(dump_job(job))
 
 
 def spec_hash(job: DiffusionJob) -> str:

@@ -212,7 +212,7 @@ def _by_gpu(name: str, machine: GpuMachine, gpus: int) -> Slice:
     below = _gpu_slice(machine, min(max(hosts, 1), MAX_NODES))
     above = _gpu_slice(machine, min(hosts + 1, MAX_NODES))
     raise SliceError(
-        f"slice {_shown(name)}: {machine.name} has {machine.gpus} GPUs and a job takes whole machines, at most {MAX_NODES}; "
+        f"slice {_shown(name)}: {machine.name} has {machine.gpus} GPUs, and a job takes 1 to {MAX_NODES} whole ones; "
         + _nearest([below, above], lambda slice_: slice_.chips, gpus)
     )
 

@@ -1,4 +1,8 @@
-"""YAML as mdctl reads it: the safe subset, where a field that stands twice and a value inside itself are mistakes."""
+"""YAML as mdctl reads and writes it.
+
+Read: the safe subset, where a field that stands twice and a value inside itself are mistakes. Written: for people, with
+fields in the order they come, texts of several lines as blocks, no aliases; and what is written reads back the same.
+"""
 
 from collections.abc import Hashable
 from typing import Any
@@ -6,6 +10,9 @@ from typing import Any
 import yaml
 
 from mdctl.spec.errors import SpecError
+
+RARE_BREAKS = "\r\x85\u2028\u2029"
+"""Line breaks to YAML, which folds them unless they are escaped."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -36,3 +43,21 @@ def load(text: str, where: str) -> Any:
         raise SpecError(f"{where}: is not YAML: {error.problem or error.context}{at}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SpecError(f"{where}: is not YAML: {' '.join(str(error).split())[:200]}") from None
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = '"' if any(character in value for character in RARE_BREAKS) else "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def dump(value: object) -> str:
+    """Return plain data as a YAML text."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)

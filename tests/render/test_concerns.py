@@ -1,0 +1,28 @@
+import pytest
+
+from mdctl.render.concerns import concerns
+from tests.render.golden import DATA, recipe_job
+
+
+def test_a_job_with_a_bucket_and_a_data_set_is_of_no_concern():
+    assert concerns(recipe_job("train-wan", *DATA)) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([DATA[1]], ["outputDir is None"]),
+        ([DATA[1], "output_dir=/tmp/out"], ["outputDir is '/tmp/out'"]),
+        ([DATA[0]], ["data.path is None"]),
+        ([], ["outputDir", "data.path"]),
+        ([DATA[0], "dataset_type=synthetic"], []),
+    ],
+)
+def test_what_pods_would_lack_is_said_with_the_way_out(overrides, words):
+    found = concerns(recipe_job("train-wan", *overrides))
+    assert len(found) == len(words)
+    assert all(word in sentence and "set " in sentence for word, sentence in zip(words, found, strict=True))
+
+
+def test_generating_needs_no_data_set():
+    assert concerns(recipe_job("generate-wan", "output_dir=gs://b/o")) == []

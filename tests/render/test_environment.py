@@ -1,0 +1,63 @@
+from mdctl.render.environment import worker_environment
+from mdctl.spec.environment import Place, read_place
+from tests.render.golden import recipe_job
+
+
+def environment(*overrides, network=None):
+    job = recipe_job("train-wan", *overrides)
+    return worker_environment(job, job.spec.resolved_slice, network or {})
+
+
+def values(variables):
+    return {variable["name"]: variable["value"] for variable in variables if "value" in variable}
+
+
+def fields(variables):
+    sources = {variable["name"]: variable.get("valueFrom", {}) for variable in variables}
+    return {name: source["fieldRef"]["fieldPath"] for name, source in sources.items() if "fieldRef" in source}
+
+
+def test_a_worker_reads_its_place_from_what_the_pod_is_given():
+    variables = environment("num_slices=2")
+    labels = {"jobset.sigs.k8s.io/job-index": "1", "batch.kubernetes.io/job-completion-index": "3"}
+    given = {name: labels.get(path.split("'")[1], "") for name, path in fields(variables).items()}
+    place = read_place(values(variables) | given)
+    assert place == Place(
+        coordinator="train-wan-slice-0-0.train-wan:8482",
+        num_slices=2,
+        hosts_per_slice=8,
+        slice_index=1,
+        host_index=3,
+    )
+    assert place.rank == 11
+
+
+def test_attempts_are_told_apart_by_labels_of_jobset():
+    paths = fields(environment())
+    assert paths["MDCTL_RUN"] == "metadata.labels['jobset.sigs.k8s.io/jobset-uid']"
+    assert paths["MDCTL_RESTART"] == "metadata.labels['jobset.sigs.k8s.io/restart-attempt']"
+
+
+def test_a_worker_that_misses_its_accelerator_fails():
+    assert values(environment())["JAX_PLATFORMS"] == "tpu,cpu"
+    assert values(environment("slice=h100-8"))["JAX_PLATFORMS"] == "cuda,cpu"
+
+
+def test_the_users_variables_come_last_and_win():
+    variables = environment("environment={JAX_PLATFORMS: cpu, LAST: x}")
+    assert values(variables)["JAX_PLATFORMS"] == "cpu"
+    assert len({variable["name"] for variable in variables}) == len(variables)
+
+
+def test_values_mean_what_they_say():
+    assert values(environment("environment={A: $(HOME) costs $5}"))["A"] == "$$(HOME) costs $$5"
+
+
+def test_the_networks_variables_go_before_the_users():
+    variables = values(environment("environment={NCCL_ALGO: Tree}", network={"NCCL_ALGO": "Ring", "NCCL_NET": "gIB"}))
+    assert (variables["NCCL_ALGO"], variables["NCCL_NET"]) == ("Tree", "gIB")
+
+
+def test_a_secret_is_referred_to():
+    variable = environment("secrets=[{name: hub, key: token, env: HF_TOKEN}]")[-1]
+    assert variable == {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}
