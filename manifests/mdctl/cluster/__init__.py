@@ -1,1 +1,1 @@
-"""The one client of the Kubernetes API server."""
+"""The one client of the API server: what is asked of a cluster, and what its refusals mean."""

@@ -6,7 +6,8 @@
     │   ├── SliceError             a slice name that names nothing that exists
     │   ├── WeightsError           a repository of weights that does not fit the model
     │   ├── DataError              a data set, clip or prompt file that cannot be used
-    │   └── OutputError            a folder that cannot be written
+    │   ├── OutputError            a folder that cannot be written
+    │   └── ClusterError           a cluster that cannot be reached, or refuses what is asked of it
     ├── WillFailAgain              exit 3: out of memory, NaN, a crash loop
     ├── Preempted                  exit 75: asked to stop, and saved
     └── PeerLost                   exit 76: another host is gone, or nothing moves
@@ -48,6 +49,14 @@ class DataError(UserError):
 
 class OutputError(UserError):
     """An output folder cannot be written."""
+
+
+class ClusterError(UserError):
+    """A cluster cannot be reached, or refuses what is asked of it."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status  # the HTTP status of a refusal
 
 
 class WillFailAgain(MdctlError):  # noqa: N818 - named for what follows from it

@@ -1,11 +1,12 @@
 """Flags of libtpu (LIBTPU_INIT_ARGS), one line for each chip and task.
 
-A flag that libtpu does not know, or refuses on a chip, ends the worker before its first step: so each line is kept short,
-and compiled for its chip with the libtpu of the lock. They let collectives run beside mathematics:
+A flag that libtpu does not know, or refuses on a chip, ends the worker before its first step: so each line is short,
+and is compiled for its chip with the libtpu of the lock (tests/spec/test_libtpu.py). They let collectives run beside
+mathematics:
 
     all chips      gathers, permutations and all-to-alls are asynchronous
     v5e            they are fused with the matrix products that wait for them; libtpu refuses this on any other chip
-    v4, v5p        gathers are not fused over both cores of a chip, which would make them synchronous again
+    v4, v5p        gathers stay out of the fusions that span both cores of a chip
     training       reductions of gradients of several sizes are joined, and overlap the backward pass
 """
 
