@@ -24,7 +24,7 @@ def prepare_output(directory: str) -> epath.Path:
         path.mkdir(parents=True, exist_ok=True)
         probe.write_text("mdctl")
         probe.unlink()
-    except _errors(directory) as error:
+    except file_errors(directory) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise OutputError(
             f"output directory {directory} cannot be written: {reason}; "
@@ -33,7 +33,7 @@ def prepare_output(directory: str) -> epath.Path:
     return path
 
 
-def _errors(directory: str) -> tuple[type[Exception], ...]:
+def file_errors(directory: str) -> tuple[type[Exception], ...]:
     """Return what a file system raises; that of `gs://` has errors of its own."""
     if not directory.startswith("gs://"):
         return (OSError,)

@@ -1,0 +1,217 @@
+"""The task `generate`: from a spec to videos in the output directory.
+
+samples/0003-a-red-fox.mp4     a video of each prompt, a .png where it has one frame
+samples/0003-a-red-fox.json    what it was made from: prompt, draw, model, sampler, size, and the file's hash
+
+A sample is named for its number and prompt and written whole, its record last: a job that starts again makes what has
+no record, or the record of something else.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+from jax.experimental.multihost_utils import broadcast_one_to_all
+from jax.sharding import Mesh
+from jaxtyping import Float32
+
+from mdctl.data.files import write_whole
+from mdctl.data.prompts import Prompt, read_prompts
+from mdctl.data.video import encode_mp4, encode_png, to_bytes
+from mdctl.diffusion.denoise import Params
+from mdctl.diffusion.samplers.registry import flow_sampler
+from mdctl.inference.program import Draw, HostConditioning, SamplingProgram, make_sampling_program
+from mdctl.models.codec import Codec
+from mdctl.models.family import Denoiser, Family, find_family
+from mdctl.parallel.choice import make_execution
+from mdctl.parallel.rules import parameter_shardings
+from mdctl.spec.errors import SpecError, WillFailAgain
+from mdctl.spec.job import JobSpec
+from mdctl.spec.model import join
+from mdctl.spec.shapes import PixelShape
+from mdctl.storage.checkpoints import load_item, newest_whole
+from mdctl.storage.repository import local_repository
+
+PROMPTS_AT_A_TIME = 4
+"""Prompts that the text encoder sees together."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One sample to make, and the name of its files without suffix."""
+
+    prompt: str
+    draw: Draw
+    name: str
+
+
+def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Callable[[int, int], None]) -> None:
+    """Make a video of every prompt of the spec that `output` lacks; `done(n, of)` is called as they are written.
+
+    Every host of the job calls this; each writes the videos that its devices hold.
+
+    Raises:
+        UserError: no prompts, or weights, a checkpoint or the output that cannot be used.
+        WillFailAgain: the network made something that is not a number.
+    """
+    step = trained_step(spec)
+    wanted = [each for each in wanted_samples(spec) if recorded(output, each) != record(spec, each, step)]
+    if not wanted:
+        return
+    assert spec.weights is not None
+    repository = local_repository(spec.weights, spec.model.revision)
+    family = find_family(spec.catalogue_model)
+    conditioning = encode_prompts(
+        family, repository, [*(each.prompt for each in wanted), spec.sampling.negative_prompt]
+    )
+    negative = {name: values[-1] for name, values in conditioning.items()}
+    denoiser = open_denoiser(spec, family, repository, mesh)
+    params = load_params(spec, denoiser, repository, mesh, step)
+    program = sampling_program(spec, family, denoiser, repository, mesh)
+    codec = family.load_codec(repository)
+    for count, sample in enumerate(program(params, conditioning, negative, [each.draw for each in wanted]), start=1):
+        each = wanted[sample.position]
+        write_sample(output, each, record(spec, each, step), decode(codec, sample.latents), spec.video.fps)
+        done(count, len(wanted))
+
+
+def wanted_samples(spec: JobSpec) -> list[Wanted]:
+    """Return the samples that a spec asks for; raise SpecError if there are none."""
+    sampling = spec.sampling
+    prompts: Sequence[Prompt] = [Prompt(text) for text in sampling.prompts]
+    if sampling.prompts_file is not None:
+        prompts = read_prompts(sampling.prompts_file)
+    if not prompts:
+        raise SpecError("sampling.prompts and sampling.promptsFile are both empty; give a prompt")
+    return [
+        Wanted(
+            prompt.text,
+            Draw(sampling.seed, number) if prompt.seed is None else Draw(prompt.seed, 0),
+            f"{number:04d}-{slug(prompt.text)}",
+        )
+        for number, prompt in enumerate(prompts)
+    ]
+
+
+def slug(text: str) -> str:
+    """Return a prompt as part of a file's name: at most 48 letters and digits, joined by dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:48].strip("-") or "empty"
+
+
+def encode_prompts(family: Family, repository: Path, prompts: Sequence[str]) -> HostConditioning:
+    """Return the conditioning of prompts as host arrays; the encoder is loaded for it and dropped."""
+    encode = family.load_text(repository)
+    parts = [
+        jax.tree.map(np.asarray, encode(prompts[start : start + PROMPTS_AT_A_TIME]))
+        for start in range(0, len(prompts), PROMPTS_AT_A_TIME)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def open_denoiser(spec: JobSpec, family: Family, repository: Path, mesh: Mesh) -> Denoiser:
+    """Return the spec's network over the mesh."""
+    model = spec.model
+    execution = make_execution(
+        mesh, attention=spec.attention, remat="none", dtype=model.activations_dtype, param_dtype=model.weights_dtype
+    )
+    return family.denoiser(family.configure(spec.catalogue_model, repository), execution)
+
+
+def trained_step(spec: JobSpec) -> int | None:
+    """Return the step of the newest checkpoint of the run that the spec names, if it names one; the same on all hosts.
+
+    Raises:
+        SpecError: the run has no whole checkpoint.
+    """
+    if spec.model.checkpoint is None:
+        return None
+    directory = join(spec.model.checkpoint, "checkpoints")
+    step, _ = newest_whole(directory)
+    agreed = int(broadcast_one_to_all(np.int32(-1 if step is None else step)))
+    if agreed < 0:
+        raise SpecError(f"model.checkpoint: {directory} holds no whole checkpoint; name a training job's outputDir")
+    return agreed
+
+
+def load_params(spec: JobSpec, denoiser: Denoiser, repository: Path, mesh: Mesh, step: int | None) -> Params:
+    """Return the network's parameters: of the checkpoint at `step`, or the repository's, or drawn anew."""
+    shardings = parameter_shardings(mesh, denoiser.abstract, denoiser.layout)
+    if step is None:
+        if spec.model.initialisation == "random":
+            return jax.jit(denoiser.init, out_shardings=shardings)(jax.random.key(spec.training.seed))
+        return denoiser.load(repository, shardings)
+
+    def placed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    assert spec.model.checkpoint is not None
+    directory = join(spec.model.checkpoint, "checkpoints")
+    averaged = spec.model.use_ema and (epath.Path(directory) / str(step) / "ema").exists()
+    return load_item(
+        directory, step, "ema" if averaged else "params", jax.tree.map(placed, denoiser.abstract, shardings)
+    )
+
+
+def sampling_program(
+    spec: JobSpec, family: Family, denoiser: Denoiser, repository: Path, mesh: Mesh
+) -> SamplingProgram:
+    """Return the sampling loop that the spec asks for."""
+    sampling, video = spec.sampling, spec.video
+    shift = family.sampling_shift(repository) if sampling.shift is None else sampling.shift
+    sampler = flow_sampler(sampling.sampler, sampling.steps, shift)
+    shape = family.latent_shape(spec.catalogue_model, PixelShape(video.frames, video.height, video.width))
+    return make_sampling_program(denoiser.denoise, sampler, sampling.guidance, shape, mesh)
+
+
+def decode(codec: Codec, latents: Float32[np.ndarray, "T H W C"]) -> Float32[np.ndarray, "F H2 W2 3"]:
+    """Return the pixels of one sample, in [-1, 1]."""
+    pixels: Float32[np.ndarray, "F H2 W2 3"] = np.asarray(codec.decode(jnp.asarray(latents[None]))[0])
+    return pixels
+
+
+def record(spec: JobSpec, wanted: Wanted, step: int | None) -> dict[str, Any]:
+    """Return what decides how a sample looks."""
+    return {
+        "prompt": wanted.prompt,
+        "seed": wanted.draw.seed,
+        "number": wanted.draw.number,
+        "model": spec.model.model_dump(mode="json"),
+        "step": step,
+        "video": spec.video.model_dump(mode="json"),
+        "sampling": spec.sampling.model_dump(mode="json", exclude={"prompts", "prompts_file", "seed"}),
+    }
+
+
+def recorded(output: epath.Path, wanted: Wanted) -> dict[str, Any] | None:
+    """Return the record of a sample that is there, without its file and hash."""
+    try:
+        found = json.loads((output / "samples" / f"{wanted.name}.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return {name: value for name, value in found.items() if name not in ("file", "sha256")}
+
+
+def write_sample(
+    output: epath.Path, wanted: Wanted, made_from: Mapping[str, Any], pixels: Float32[np.ndarray, "F H W 3"], fps: int
+) -> None:
+    """Write a sample, then the record that says it is there.
+
+    Raises:
+        WillFailAgain: the sample holds what is not a number.
+    """
+    if not np.isfinite(pixels).all():
+        raise WillFailAgain(f"the sample of {wanted.prompt!r} is not finite; try float32 activations or other weights")
+    frames = to_bytes(pixels)
+    content, suffix = (encode_mp4(frames, fps), ".mp4") if len(frames) > 1 else (encode_png(frames[0]), ".png")
+    file = f"{wanted.name}{suffix}"
+    write_whole(output / "samples" / file, content)
+    made = {**made_from, "file": file, "sha256": hashlib.sha256(content).hexdigest()}
+    write_whole(output / "samples" / f"{wanted.name}.json", json.dumps(made, indent=1).encode())

@@ -1,0 +1,109 @@
+"""Repositories of weights in the Hugging Face folder layout, wherever they are, as a folder of this machine.
+
+A folder is taken as it is. `hf://org/name` goes through the hub's own cache (HF_HOME, and HF_TOKEN for gated ones);
+`gs://bucket/path` is copied once to MDCTL_CACHE, by default ~/.cache/mdctl, under a name made of its files' names and
+sizes and times of change. What is copied is written under a temporary name and renamed.
+"""
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from etils import epath
+
+from mdctl.spec.errors import WeightsError
+from mdctl.storage.output import file_errors
+
+WANTED = ("*.json", "*.safetensors", "*.model", "*.txt")
+"""What is fetched of a hub repository; other formats of the same weights are not."""
+
+
+def local_repository(location: str, revision: str | None = None) -> Path:
+    """Return the folder that holds a repository, fetching it if need be; `revision` is for `hf://` only.
+
+    Raises:
+        WeightsError: there is no such repository, or it cannot be fetched.
+    """
+    scheme, separator, name = location.partition("://")
+    if not separator:
+        return _folder(Path(location).expanduser(), location)
+    return _from_hub(name, revision) if scheme == "hf" else _from_bucket(location)
+
+
+def _folder(path: Path, location: str) -> Path:
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise WeightsError(f"model.weights {location!r} is a file; name the folder that holds it")
+    like_hub = location.count("/") == 1 and location[0] not in "./~"
+    hint = f"; for the hub write hf://{location}" if like_hub else ""
+    raise WeightsError(f"model.weights {location!r}: there is no such folder{hint}")
+
+
+def _from_hub(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    at = "" if revision is None else f" at {revision!r}"
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED)))
+    except HFValidationError as error:
+        raise WeightsError(f"hf://{name} is not a name that the hub has: {error}") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        raise WeightsError(
+            f"hf://{name}{at}: the hub answers {status}; check the name and the revision, and for a gated "
+            f"repository set HF_TOKEN (in a job: a secret with env HF_TOKEN)"
+        ) from error
+    except (LocalEntryNotFoundError, OSError) as error:
+        raise WeightsError(
+            f"hf://{name}{at} cannot be fetched ({type(error).__name__}); check the network, or copy the repository to "
+            f"a folder or gs:// and name that in model.weights"
+        ) from error
+
+
+def _from_bucket(location: str) -> Path:
+    source = epath.Path(location)
+    try:
+        files = sorted(_files(source))
+        stats = [(str(path.relative_to(source)), path.stat()) for path in files]
+        if not files:
+            raise WeightsError(f"model.weights {location}: nothing is there; name a repository in Hugging Face layout")
+        state = repr([location, *((name, stat.length, stat.mtime) for name, stat in stats)])
+        target = _cache() / f"{source.name}-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
+        if not target.is_dir():
+            _copy(source, [name for name, _ in stats], target)
+    except file_errors(location) as error:
+        raise WeightsError(
+            f"model.weights {location} cannot be fetched: {error}; check that it exists and that this job's identity "
+            f"may read it"
+        ) from error
+    return target
+
+
+def _files(folder: epath.Path) -> Iterator[epath.Path]:
+    for path in folder.iterdir():
+        yield from _files(path) if path.is_dir() else [path]
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("MDCTL_CACHE", "~/.cache/mdctl")).expanduser() / "repositories"
+
+
+def _copy(source: epath.Path, names: list[str], target: Path) -> None:
+    """Copy files; another process that has copied the same meanwhile is as good."""
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        for name in names:
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).copy(temporary / name)
+        try:
+            temporary.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
