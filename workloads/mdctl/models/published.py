@@ -33,7 +33,7 @@ def read_settings(
         if not _is_like(value, defaults[name])
     ]
     foreign = [
-        f"{name}: {value!r} is not implemented" + (f", only {fixed[name]} are" if name in fixed else "")
+        f"{name}: {value!r} is not implemented" + (f", only {_alternatives(fixed[name])}" if name in fixed else "")
         for name, value in settings.items()
         if name not in defaults and value not in fixed.get(name, ())
     ]
@@ -46,6 +46,10 @@ def refuse(problems: Collection[str], published: Mapping[str, Any]) -> None:
     if problems:
         name = published.get("_class_name") or published.get("architectures")
         raise WeightsError(f"this config.json ({name}) asks for what is not implemented:\n  " + "\n  ".join(problems))
+
+
+def _alternatives(values: Collection[Any]) -> str:
+    return " or ".join(map(repr, values))
 
 
 def _as_tuple(value: object) -> object:

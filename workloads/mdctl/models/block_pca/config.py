@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any
 
 from mdctl.models.published import read_settings
 from mdctl.spec.shapes import Strides
@@ -24,7 +24,7 @@ class BlockPCAConfig:
         return Strides(self.temporal_stride, self.spatial_stride, self.spatial_stride)
 
     @classmethod
-    def from_published(cls, published: Mapping[str, Any]) -> Self:
+    def from_published(cls, published: Mapping[str, Any]) -> "BlockPCAConfig":
         """Read a config.json; raises WeightsError listing every setting that is not known."""
         return cls(**read_settings(cls, published, fixed={}))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any
 
 from mdctl.models.published import read_settings
 from mdctl.models.umt5.tokenizer import EOS_ID, PAD_ID
@@ -11,7 +11,7 @@ CLASS_NAME = "UMT5EncoderModel"
 
 # What the published class can do and this one does not: anything but these values is refused.
 FIXED: Mapping[str, tuple[Any, ...]] = {
-    "architectures": ([CLASS_NAME],),
+    "architectures": ([CLASS_NAME], None),
     "dense_act_fn": ("gelu_new",),
     "eos_token_id": (EOS_ID,),
     "feed_forward_proj": ("gated-gelu",),
@@ -25,9 +25,9 @@ FIXED: Mapping[str, tuple[Any, ...]] = {
 # `scalable_attention` is read by no published implementation, and tied or not, both embeddings are the encoder's.
 IGNORED = (
     *("chunk_size_feed_forward", "classifier_dropout", "decoder_start_token_id", "dropout_rate", "dtype"),
-    *("initializer_factor", "is_encoder_decoder", "num_decoder_layers", "output_attentions", "output_hidden_states"),
-    *("output_past", "problem_type", "return_dict", "scalable_attention", "tie_word_embeddings", "tokenizer_class"),
-    *("torch_dtype", "transformers_version", "use_cache"),
+    *("id2label", "initializer_factor", "is_encoder_decoder", "label2id", "num_decoder_layers", "output_attentions"),
+    *("output_hidden_states", "output_past", "problem_type", "return_dict", "scalable_attention"),
+    *("tie_word_embeddings", "tokenizer_class", "torch_dtype", "transformers_version", "use_cache"),
 )
 
 
@@ -46,17 +46,17 @@ class UMT5Config:
     layer_norm_epsilon: float = 1e-6
 
     @classmethod
-    def umt5_xxl(cls) -> Self:
+    def umt5_xxl(cls) -> "UMT5Config":
         """Return the encoder that Wan reads its prompts with."""
         return cls(vocab_size=256384, d_model=4096, d_ff=10240, num_layers=24, num_heads=64)
 
     @classmethod
-    def tiny(cls) -> Self:
+    def tiny(cls) -> "UMT5Config":
         """Return an encoder that a laptop runs in a second."""
         return cls(vocab_size=512, d_model=64, d_kv=16, d_ff=128, num_layers=2, num_heads=4)
 
     @classmethod
-    def from_published(cls, published: Mapping[str, Any]) -> Self:
+    def from_published(cls, published: Mapping[str, Any]) -> "UMT5Config":
         """Read a config.json; raises WeightsError listing every setting that is not implemented."""
         return cls(**read_settings(cls, published, fixed=FIXED, ignored=IGNORED))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any
 
 from mdctl.models.published import read_settings, refuse
 from mdctl.spec.shapes import Strides
@@ -46,12 +46,12 @@ class WanVAEConfig:
     )
 
     @classmethod
-    def wan21(cls) -> Self:
+    def wan21(cls) -> "WanVAEConfig":
         """Return the VAE of Wan 2.1."""
         return cls()
 
     @classmethod
-    def tiny(cls) -> Self:
+    def tiny(cls) -> "WanVAEConfig":
         """Return the same levels at a width that a laptop runs in a second."""
         mean, std = cls.latents_mean[:4], cls.latents_std[:4]
         return cls(base_dim=8, num_res_blocks=1, z_dim=4, latents_mean=mean, latents_std=std)
@@ -63,7 +63,7 @@ class WanVAEConfig:
         return Strides(2 ** sum(self.temporal_downsample), side, side)
 
     @classmethod
-    def from_published(cls, published: Mapping[str, Any]) -> Self:
+    def from_published(cls, published: Mapping[str, Any]) -> "WanVAEConfig":
         """Read a config.json; raises WeightsError listing every setting that is not implemented or makes no sense."""
         settings = {_ours(name): value for name, value in published.items()}
         cfg = cls(**read_settings(cls, settings, fixed=FIXED, ignored=IGNORED))

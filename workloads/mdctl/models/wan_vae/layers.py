@@ -170,9 +170,9 @@ class ChannelNorm(nnx.Module):
         """Normalise each position by itself."""
         x32 = x.astype(jnp.float32)
         length = jnp.sqrt(jnp.sum(jnp.square(x32), axis=-1, keepdims=True))
-        direction = x32 / jnp.maximum(length, 1e-12)
         gain = rearrange(self.gamma[...].astype(jnp.float32), "c -> 1 1 1 1 c") * x.shape[-1] ** 0.5
-        return (direction * gain).astype(x.dtype)
+        scaled: Video = x32 / jnp.maximum(length, 1e-12) * gain
+        return scaled.astype(x.dtype)
 
 
 def pointwise(in_dim: int, out_dim: int, *, execution: Execution, rngs: nnx.Rngs) -> nnx.Linear:
