@@ -53,13 +53,26 @@ def decode(name: str, content: bytes, decoding: Decoding) -> Pixels:
 
     Raises UnreadableClip if it is no such file, is damaged, or has too few frames.
     """
-    frames = _decode_image(content) if PurePath(name).suffix.lower() in IMAGES else _decode_video(content, decoding.fps)
+    frames = _decode_image(content) if PurePath(name).suffix.lower() in IMAGES else video_frames(content, decoding.fps)
     wanted = decoding.shape
     fitted = [fit(frame, wanted.height, wanted.width) for frame in islice(frames, wanted.frames)]
     if len(fitted) < wanted.frames:
         rate = "" if decoding.fps is None else f" at {decoding.fps} frames a second"
         raise UnreadableClip(f"too short: {len(fitted)} of {wanted.frames} frames{rate}")
     return np.stack(fitted)
+
+
+def video_frames(content: bytes, fps: int | None = None) -> Iterator[Image.Image]:
+    """Yield the frames of a video upright, as it has them or at the rate wanted; raises UnreadableClip."""
+    try:
+        with av.open(io.BytesIO(content), "r") as container:
+            if not container.streams.video:
+                raise UnreadableClip("it has no video stream")
+            timed = ((_time(frame), frame) for frame in container.decode(container.streams.video[0]))
+            for frame in (frame for _, frame in timed) if fps is None else at_rate(timed, fps):
+                yield _upright(frame)
+    except av.FFmpegError as error:
+        raise UnreadableClip(f"damaged, or no video ({error.args[1]})") from error
 
 
 def encode_mp4(pixels: Pixels, fps: int) -> bytes:
@@ -112,18 +125,6 @@ def at_rate[F](timed: Iterable[tuple[Fraction, F]], fps: int) -> Iterator[F]:
         while 2 * (wanted - time) <= interval:
             yield frame
             wanted += Fraction(1, fps)
-
-
-def _decode_video(content: bytes, fps: int | None) -> Iterator[Image.Image]:
-    try:
-        with av.open(io.BytesIO(content), "r") as container:
-            if not container.streams.video:
-                raise UnreadableClip("it has no video stream")
-            timed = ((_time(frame), frame) for frame in container.decode(container.streams.video[0]))
-            for frame in (frame for _, frame in timed) if fps is None else at_rate(timed, fps):
-                yield _upright(frame)
-    except av.FFmpegError as error:
-        raise UnreadableClip(f"damaged, or no video ({error.args[1]})") from error
 
 
 def _time(frame: av.VideoFrame) -> Fraction:
