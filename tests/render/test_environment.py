@@ -32,6 +32,12 @@ def test_a_worker_reads_its_place_from_what_the_pod_is_given():
     assert place.rank == 11
 
 
+def test_a_host_that_is_alone_looks_for_nobody():
+    variables = environment("slice=v6e-8")
+    assert read_place(values(variables)) == Place()
+    assert list(fields(variables)) == ["MDCTL_RUN", "MDCTL_RESTART"]
+
+
 def test_attempts_are_told_apart_by_labels_of_jobset():
     paths = fields(environment())
     assert paths["MDCTL_RUN"] == "metadata.labels['jobset.sigs.k8s.io/jobset-uid']"

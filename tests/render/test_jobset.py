@@ -69,7 +69,8 @@ def test_a_queue_and_its_priority_are_labels():
 
 
 def test_the_users_labels_are_on_the_jobset_and_its_pods():
-    jobset = rendered("metadata.labels={team: video}")
+    jobset = rendered("metadata.labels={team: video, mdctl.dev/task: mine}")
+    assert jobset["metadata"]["labels"]["mdctl.dev/task"] == "train"
     assert jobset["metadata"]["labels"]["team"] == pod(jobset)["metadata"]["labels"]["team"] == "video"
 
 

@@ -1,7 +1,7 @@
 """What can be known of a JobSet without a cluster: its schema, the schemas of what it becomes, the form of its labels.
 
     JobSet           the CRD's own schema (schemas/NOTICE says where it comes from), no other fields
-    Job, Pod         cut from it, against Kubernetes' schemas; the oldest supported version, so nothing newer slips in
+    Job              cut from it, its pods included, against Kubernetes' schema of the oldest version that is supported
     labels           keys and values, which no schema describes
     annotations      256 KiB in all on one object
 
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
-from mdctl.render.cuts import cut_job, cut_pod
+from mdctl.render.cuts import cut_job
 from mdctl.spec.errors import SpecError
 
 Object = dict[str, Any]
@@ -55,12 +55,12 @@ def jobset_problems(jobset: Object) -> list[str]:
 def _core_problems(jobset: Object, kubernetes: str) -> Iterator[str]:
     import kubernetes_validate
 
-    for cut in (cut_job(jobset), cut_pod(jobset)):
-        try:
-            kubernetes_validate.validate(cut, kubernetes, strict=True)
-        except kubernetes_validate.ValidationError as error:
-            path = ".".join(map(str, error.path))
-            yield f"{cut['kind']} {cut['metadata']['name']}: {path}: {error.message}"
+    job = cut_job(jobset)
+    try:
+        kubernetes_validate.validate(job, kubernetes, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        path = ".".join(map(str, error.path))
+        yield f"Job {job['metadata']['name']}: {path}: {error.message}"
 
 
 def _metadata_problems(jobset: Object) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Environment variables of the worker: its place among its peers, its accelerator, its network, then the user's.
 
-The indices come from the downward API, so one pod template serves all hosts. The user's variables come last and win;
-those that begin with MDCTL_ are refused before. Values are literal: `$` is doubled, or Kubernetes would expand $(NAME).
+The indices come from the downward API, so one pod template serves all hosts; a host that is alone has none. The user's
+variables come last and win; those that begin with MDCTL_ are refused before. Values are literal: `$` is doubled, or
+Kubernetes would expand $(NAME).
 """
 
 from collections.abc import Mapping
@@ -34,14 +35,19 @@ def worker_environment(job: DiffusionJob, slice_: Slice, network: Mapping[str, s
 
 
 def _place(job: DiffusionJob, slice_: Slice) -> list[Object]:
+    attempt = [
+        _label(place.RUN, "jobset.sigs.k8s.io/jobset-uid"),
+        _label(place.RESTART, "jobset.sigs.k8s.io/restart-attempt"),
+    ]
+    if slice_.hosts * job.spec.num_slices == 1:
+        return attempt
     return [
         {"name": place.COORDINATOR, "value": coordinator_address(job.metadata.name)},
         {"name": place.NUM_SLICES, "value": str(job.spec.num_slices)},
         {"name": place.HOSTS_PER_SLICE, "value": str(slice_.hosts)},
         _label(place.SLICE_INDEX, "jobset.sigs.k8s.io/job-index"),
         _label(place.HOST_INDEX, "batch.kubernetes.io/job-completion-index"),
-        _label(place.RUN, "jobset.sigs.k8s.io/jobset-uid"),
-        _label(place.RESTART, "jobset.sigs.k8s.io/restart-attempt"),
+        *attempt,
     ]
 
 

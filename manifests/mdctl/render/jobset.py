@@ -73,7 +73,8 @@ def _metadata(job: DiffusionJob, slice_: Slice) -> Object:
 
 
 def _labels(job: DiffusionJob) -> dict[str, str]:
-    return {MANAGED_BY_LABEL: "mdctl", TASK_LABEL: job.spec.task, **job.metadata.labels}
+    ours = {MANAGED_BY_LABEL: "mdctl", TASK_LABEL: job.spec.task}
+    return ours | job.metadata.labels | ours
 
 
 def _job_template(job: DiffusionJob, slice_: Slice) -> Object:
