@@ -68,13 +68,9 @@ def record(found: Row, form: Format) -> None:
 
 def document(data: object, form: Format = Format.YAML) -> None:
     """Print data as one YAML document, or as JSON."""
-    import yaml
+    from mdctl.spec.yaml_text import dump
 
-    plain = json.loads(json.dumps(data))  # neither tuples nor shared parts, which YAML would spell out
-    if form is Format.JSON:
-        text(json.dumps(plain, indent=2, ensure_ascii=False))
-    else:
-        text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120).rstrip())
+    text(json.dumps(data, indent=2, ensure_ascii=False) if form is Format.JSON else dump(data).rstrip())
 
 
 def text(line: str) -> None:
