@@ -34,9 +34,11 @@ def slices(
             "machine": slice_.machine_type,
         }
 
-    found = [row(slice_) for slice_ in (all_slices if every else named_slices)()]
-    if family is not None:
-        found = [each for each in found if str(each["name"]).startswith(family.lower())]
-        if not found:
-            raise SliceError(f"no slice's name begins with {family!r}; `mdctl slices` lists all")
+    begins = (family or "").lower()
+    slices_ = (all_slices if every else named_slices)()
+    found = [
+        row(slice_) for slice_ in slices_ if any(name.startswith(begins) for name in (slice_.name, slice_.generation))
+    ]
+    if not found:
+        raise SliceError(f"no slice's name begins with {family!r}; `mdctl slices` lists all")
     output.rows(found, form)
