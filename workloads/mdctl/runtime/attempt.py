@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import jax
+import yaml
 from etils import epath
 from rich.console import Console
 
@@ -28,12 +29,13 @@ from mdctl.runtime.log import flush_log, log_to, start_log
 from mdctl.runtime.peers import Peers
 from mdctl.runtime.signals import install
 from mdctl.runtime.stop import Stop
-from mdctl.runtime.task import Surroundings, find_task
+from mdctl.runtime.task import Surroundings
+from mdctl.runtime.tasks import TASKS
 from mdctl.runtime.watchdog import Watchdog
 from mdctl.spec.environment import RESTART, RUN, read_place
 from mdctl.spec.errors import PeerLost, SpecError
 from mdctl.spec.job import DiffusionJob
-from mdctl.spec.reading import job_yaml, read_job, spec_hash
+from mdctl.spec.reading import read_job, spec_hash
 from mdctl.storage.lines import open_lines
 from mdctl.storage.output import prepare_output
 
@@ -61,7 +63,7 @@ def run_attempt(job_file: Path, departure: Departure, stop: Stop, lifeline: Life
     output = _keep_diary(job, beginning, peers, departure, stop, lifeline)
     if peers.rank == 0:
         end_crash_loop(output, beginning)
-    find_task(job.spec).run(
+    TASKS[job.spec.task].run(
         Surroundings(
             spec=job.spec,
             mesh=make_mesh(job.spec.layout),
@@ -96,10 +98,11 @@ def _open(job: DiffusionJob, incarnation: str, hosts: int) -> Beginning:
         incarnation=incarnation,
         spec=spec_hash(job),
         hosts=hosts,
-        progress=find_task(job.spec).progress(job.spec, output),
+        progress=TASKS[job.spec.task].progress(job.spec, output),
     )
     open_attempt(output, beginning)
-    (output / "job.yaml").write_text(job_yaml(job))
+    resolved = job.model_dump(mode="json", by_alias=True)
+    (output / "job.yaml").write_text(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
     return beginning
 
 

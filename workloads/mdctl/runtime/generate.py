@@ -27,4 +27,4 @@ def run(around: Surroundings) -> None:
     around.watchdog.rest()
 
 
-TASK = Task(count_videos, run)
+GENERATE = Task(count_videos, run)

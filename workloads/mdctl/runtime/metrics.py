@@ -7,7 +7,7 @@ restarts every step stands there once.
 import logging
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 

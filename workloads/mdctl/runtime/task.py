@@ -1,6 +1,6 @@
 """What a job does once its hosts have found each other."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from etils import epath
@@ -40,11 +40,3 @@ class Task:
 
     progress: Callable[[JobSpec, epath.Path], int]
     run: Callable[[Surroundings], None]
-
-
-def find_task(spec: JobSpec) -> Task:
-    """Return the task of a job."""
-    from mdctl.runtime import generate, train
-
-    tasks: Mapping[str, Task] = {"train": train.TASK, "generate": generate.TASK}
-    return tasks[spec.task]

@@ -50,7 +50,7 @@ class Checkpoints:
             registry.add(item, ocp.args.StandardRestore, handler)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True, save_root_metadata=False)
         self._directory = directory
-        self._manager = ocp.CheckpointManager(epath.Path(directory), options=options, handler_registry=registry)
+        self._manager = ocp.CheckpointManager(_folder(directory), options=options, handler_registry=registry)
 
     def save(self, step: int, trees: Trees, integers: Mapping[str, int]) -> None:
         """Copy the state to the host and write it in the background; waits for the save before, and raises its errors.
@@ -88,7 +88,7 @@ def newest_whole(directory: str) -> tuple[int | None, list[str]]:
     """Return the newest step whose checkpoint is whole (None: there is none), and why newer ones are not."""
     damages: list[str] = []
     for step in _committed(directory):
-        folder = epath.Path(directory) / str(step)
+        folder = _folder(directory) / str(step)
         what = _damage(folder)
         if what is None:
             return step, damages
@@ -100,7 +100,7 @@ def set_aside_damaged(directory: str, newest: int | None) -> None:
     """Rename the checkpoints newer than the newest whole one, so that their steps can be saved again."""
     for step in _committed(directory):
         if newest is None or step > newest:
-            _rename_aside(epath.Path(directory) / str(step))
+            _rename_aside(_folder(directory) / str(step))
 
 
 def load_item(directory: str, step: int, item: str, abstract: Any) -> Any:
@@ -109,7 +109,7 @@ def load_item(directory: str, step: int, item: str, abstract: Any) -> Any:
     Raises:
         SpecError: the checkpoint is of another model.
     """
-    folder = epath.Path(directory) / str(step) / item
+    folder = _folder(directory) / str(step) / item
     with ocp.StandardCheckpointer() as checkpointer:
         try:
             return checkpointer.restore(folder, abstract)
@@ -117,8 +117,13 @@ def load_item(directory: str, step: int, item: str, abstract: Any) -> Any:
             raise _unreadable(str(folder), str(error)) from error
 
 
+def _folder(directory: str) -> epath.Path:
+    """Return a directory as a path that holds from anywhere; Orbax wants no other."""
+    return epath.Path(directory).expanduser().resolve()
+
+
 def _committed(directory: str) -> list[int]:
-    folder = epath.Path(directory)
+    folder = _folder(directory)
     return sorted(ocp.utils.checkpoint_steps(folder), reverse=True) if folder.exists() else []
 
 
