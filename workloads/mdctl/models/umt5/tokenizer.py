@@ -2,6 +2,7 @@
 
 import html
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ class Tokenizer:
     @classmethod
     def load(cls, folder: Path, *, length: int) -> "Tokenizer":
         """Read a tokenizer folder, fetching nothing; raises WeightsError if it holds none that can be read."""
+        # Importing transformers warns that PyTorch is missing, which nothing here needs.
+        os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
         from transformers import AutoTokenizer
 
         try:
