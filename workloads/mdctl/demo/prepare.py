@@ -44,7 +44,7 @@ def write_model(folder: Path, clips_NTHWC: np.ndarray, captions: list[str]) -> N
         "transformer/config.json": WanConfig.tiny().to_published(),
     }
     for name, config in configs.items():
-        write_whole(folder / name, json.dumps(config, indent=2).encode())
+        write_whole(folder / name, f"{json.dumps(config, indent=2)}\n".encode())
     block_pca.save(block_pca.fit(clips_NTHWC, block_pca.BlockPCAConfig()), folder / "vae")
     umt5.write_text_encoder(folder, captions, SEED)
 
@@ -53,7 +53,7 @@ MODEL_INDEX = {
     "_class_name": "WanPipeline",
     "scheduler": ["diffusers", "UniPCMultistepScheduler"],
     "text_encoder": ["transformers", "UMT5EncoderModel"],
-    "tokenizer": ["transformers", "T5TokenizerFast"],
+    "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
     "transformer": ["diffusers", "WanTransformer3DModel"],
     "vae": ["mdctl", "BlockPCA"],
 }
