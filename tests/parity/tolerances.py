@@ -10,4 +10,6 @@ MODEL = 5e-5
 LOOP = 1e-4
 """Ten sampling steps with guidance; prompt to pixels."""
 GRADIENT = 1e-4
-"""Gradients of the training loss, leaf by leaf; 20 optimiser steps."""
+"""Gradients of the training loss, leaf by leaf."""
+OPTIMIZER = 1e-5
+"""Parameters, moments and average after 20 optimiser steps."""
