@@ -9,7 +9,7 @@ Letters: B batch, T frames, H height, W width, C channels; t h w the same of lat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +41,7 @@ class Codec:
     decode: Decode
 
 
+@runtime_checkable
 class CodecModel(Protocol):
     """What the model behind a codec offers."""
 

@@ -10,7 +10,7 @@ Letters: B prompts, S tokens, D width.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +44,7 @@ class TextEncoder:
     encode: Encode
 
 
+@runtime_checkable
 class TextModel(Protocol):
     """What the model behind a text encoder offers."""
 
