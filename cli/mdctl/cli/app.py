@@ -1,5 +1,9 @@
 """The index of the `mdctl` command: every verb, one file each."""
 
+import os
+
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plugins takes longer than a spec
+
 import typer
 
 from mdctl.cli import config, recipes

@@ -12,9 +12,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from mdctl.render.cuts import cut_job
+from mdctl.render.structural import problems
 from mdctl.spec.errors import SpecError
 
 Object = dict[str, Any]
@@ -36,7 +39,7 @@ def check_jobset(jobset: Object, kubernetes: str = KUBERNETES) -> None:
     Raises:
         SpecError: lists every problem, each with its path in the object.
     """
-    found = [*jobset_problems(jobset), *_core_problems(jobset, kubernetes), *_metadata_problems(jobset)]
+    found = [*jobset_problems(jobset), *job_problems(cut_job(jobset), kubernetes), *_metadata_problems(jobset)]
     if found:
         raise SpecError(
             "\n".join([f"JobSet {jobset['metadata']['name']} would be refused:", *(f"  {p}" for p in found)])
@@ -45,22 +48,24 @@ def check_jobset(jobset: Object, kubernetes: str = KUBERNETES) -> None:
 
 def jobset_problems(jobset: Object) -> list[str]:
     """Return what the CRD's schema refuses."""
-    from jsonschema import Draft202012Validator
-
     text = files("mdctl.render").joinpath("schemas", JOBSET_SCHEMA).read_text(encoding="utf-8")
-    errors = Draft202012Validator(_closed(json.loads(text))).iter_errors(jobset)
-    return [f"{error.json_path.removeprefix('$.')}: {error.message}" for error in errors]
+    return list(problems(jobset, json.loads(text), {}))
 
 
-def _core_problems(jobset: Object, kubernetes: str) -> Iterator[str]:
-    import kubernetes_validate
+def job_problems(job: Object, kubernetes: str = KUBERNETES) -> list[str]:
+    """Return what Kubernetes' schema of a Job refuses, its pods included."""
+    folder = _kubernetes_schemas() / f"v{kubernetes}.0-local-strict"
+    schema = json.loads((folder / "job-batch-v1.json").read_text(encoding="utf-8"))
+    definitions = json.loads((folder / "_definitions.json").read_text(encoding="utf-8"))["$defs"]
+    return [f"Job {job['metadata']['name']}: {problem}" for problem in problems(job, schema, definitions)]
 
-    job = cut_job(jobset)
-    try:
-        kubernetes_validate.validate(job, kubernetes, strict=True)
-    except kubernetes_validate.ValidationError as error:
-        path = ".".join(map(str, error.path))
-        yield f"Job {job['metadata']['name']}: {path}: {error.message}"
+
+def _kubernetes_schemas() -> Path:
+    """Return the folder of schemas in kubernetes-validate, without importing it, which takes long."""
+    package = find_spec("kubernetes_validate")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "kubernetes-json-schema"
 
 
 def _metadata_problems(jobset: Object) -> Iterator[str]:
@@ -80,15 +85,3 @@ def label_problems(labels: Mapping[str, str]) -> Iterator[str]:
             yield f"label {key!r}: a key is [prefix/]name, with at most 63 of a-z, A-Z, 0-9, -, _ and . in the name"
         if value and not _NAME.fullmatch(value):
             yield f"label {key!r}: {value!r} ({len(value)} characters) is not at most 63 of a-z, A-Z, 0-9, -, _ and ."
-
-
-def _closed(schema: Any) -> Any:
-    """Return a schema that refuses fields it does not name, as the API server does in strict validation."""
-    if isinstance(schema, list):
-        return [_closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed = {key: _closed(value) for key, value in schema.items()}
-    if isinstance(closed.get("properties"), dict) and "type" in closed and "additionalProperties" not in closed:
-        closed["additionalProperties"] = False
-    return closed

@@ -5,9 +5,15 @@ no `const`, `nullable` in place of a union with null, bounds that exclude as boo
 `additionalProperties` alone. Defaults are left to the types, so that an object stays what its author wrote.
 """
 
+import ast
+import inspect
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from mdctl.spec.job import API_VERSION, DiffusionJob, JobSpec
+from mdctl.spec.part import Part
 
 Schema = dict[str, Any]
 
@@ -16,13 +22,12 @@ GROUP, VERSION = API_VERSION.split("/")
 
 def json_schema() -> Schema:
     """Return the JSON schema (2020-12) of a DiffusionJob as YAML spells it."""
-    schema = DiffusionJob.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_described(DiffusionJob)}
 
 
 def crd() -> Schema:
     """Return the CustomResourceDefinition of DiffusionJob."""
-    schema = JobSpec.model_json_schema(by_alias=True)
+    schema = _described(JobSpec)
     spec = _structural(schema, schema.get("$defs", {}))
     columns = [
         {"name": name, "type": "string", "jsonPath": f".spec.{path}"}
@@ -117,3 +122,43 @@ def _free_values(schema: Schema) -> Schema | None:
         return dict(next(iter(patterns.values())))
     values = schema.get("additionalProperties")
     return dict(values) if isinstance(values, dict) else None
+
+
+def _described(top: type[Part]) -> Schema:
+    """Return pydantic's schema of a part, each field with the docstring below it as its description.
+
+    Pydantic can read these itself, but then does so whenever a part is imported, which a person at a prompt waits for.
+    """
+    schema = top.model_json_schema(by_alias=True)
+    schemas = {top.__name__: schema, **schema["$defs"]}
+    for part in _subclasses(Part):
+        properties = schemas.get(part.__name__, {}).get("properties", {})
+        texts = {name: text for base in reversed(part.__mro__) for name, text in _docstrings(base).items()}
+        for field in properties.values():
+            field.pop("title", None)  # pydantic's: the name again, in one word
+        for name, text in texts.items() if properties else ():
+            properties[part.model_fields[name].alias].setdefault("description", text)
+    return schema
+
+
+def _subclasses(part: type[Part]) -> Iterator[type[Part]]:
+    for subclass in part.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+def _docstrings(part: type) -> dict[str, str]:
+    """Return the strings that stand below the fields in the source of a part."""
+    if not issubclass(part, Part) or part is Part:
+        return {}
+    tree = ast.parse(inspect.getsource(sys.modules[part.__module__]))
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == part.__name__)
+    return {
+        field.target.id: inspect.cleandoc(below.value.value)
+        for field, below in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+        and isinstance(below.value.value, str)
+    }
