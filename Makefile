@@ -37,7 +37,10 @@ setup: $(TEST) ## make .venv, which the other targets do by themselves
 
 .PHONY: demo
 demo: $(TEST) ## train a small Wan on real clips, then sample videos from it
-	$(RUN)python -m mdctl.demo
+	$(RUN)python -m mdctl.demo prepare
+	$(RUN)mdctl submit train-wan --local
+	$(RUN)mdctl generate --local
+	$(RUN)python -m mdctl.demo report
 
 .PHONY: test
 test: check ## everything that CI runs
