@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import BeforeValidator, StringConstraints
 
 WORDS: dict[str, str] = {}
 """What each pattern below asks for."""
@@ -41,13 +41,19 @@ EnvironmentName = Annotated[
 ]
 """The name of an environment variable."""
 
+
+def _as_digits(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 Quantity = Annotated[
     str,
+    BeforeValidator(_as_digits),
     _matching(
         r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$", "a quantity of Kubernetes, such as '8', '500m', '64Gi'", 32
     ),
 ]
-"""A Kubernetes quantity: `8`, `500m`, `64Gi`."""
+"""A Kubernetes quantity: `8`, `500m`, `64Gi`; a number is read as its digits."""
 
 ImageName = Annotated[str, _matching(r"^\S+$", "the name of a container image, without spaces", 512)]
 """A container image: `registry/repository:tag` or `@sha256:digest`."""
