@@ -17,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 from flax import nnx
-from jax.nn.initializers import orthogonal
 from jaxtyping import Array, Float
 
 from mdctl.models.block_pca.config import BlockPCAConfig
@@ -25,14 +24,14 @@ from mdctl.spec.shapes import Strides
 
 
 class BlockPCA(nnx.Module):
-    """Pixels to latents and back by one matrix per kind of block, in float32."""
+    """Pixels to latents and back by one matrix per kind of block, in float32; empty until `fit` or `load` fills it."""
 
-    def __init__(self, cfg: BlockPCAConfig, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, cfg: BlockPCAConfig) -> None:
         self.cfg = cfg
         block = 3 * cfg.spatial_stride**2
-        self.first = Basis(block, cfg.latent_channels, rngs=rngs)
-        self.rest = Basis(cfg.temporal_stride * block, cfg.latent_channels, rngs=rngs)
-        self.scale = nnx.Param(jnp.ones((1,), jnp.float32))
+        self.first = Basis(block, cfg.latent_channels)
+        self.rest = Basis(cfg.temporal_stride * block, cfg.latent_channels)
+        self.scale = nnx.Param(jnp.ones((), jnp.float32))
 
     @property
     def strides(self) -> Strides:
@@ -59,9 +58,9 @@ class BlockPCA(nnx.Module):
 class Basis(nnx.Module):
     """The mean of one kind of block and the directions in which such blocks differ most, as columns."""
 
-    def __init__(self, num_values: int, channels: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, num_values: int, channels: int) -> None:
         self.mean = nnx.Param(jnp.zeros((num_values,), jnp.float32))
-        self.directions = nnx.Param(orthogonal()(rngs.params(), (num_values, channels), jnp.float32))
+        self.directions = nnx.Param(jnp.zeros((num_values, channels), jnp.float32))
 
     def project(self, blocks: Float[Array, "B t h w X"]) -> Float[Array, "B t h w C"]:
         """Return the coordinates of blocks, not yet scaled."""
@@ -77,10 +76,10 @@ def fit(clips_NTHWC: Float[np.ndarray, "N T H W 3"], cfg: BlockPCAConfig) -> Blo
     kinds = [rearrange(blocks, "n t h w x -> (n t h w) x") for blocks in cut(clips_NTHWC, cfg.strides)]
     bases = [principal(blocks.astype(np.float64), cfg.latent_channels) for blocks in kinds]
     latents = np.concatenate([(blocks - mean) @ basis for blocks, (mean, basis) in zip(kinds, bases, strict=True)])
-    model = BlockPCA(cfg, rngs=nnx.Rngs(0))
+    model = BlockPCA(cfg)
     for basis, (mean, directions) in zip((model.first, model.rest), bases, strict=True):
         basis.mean[...], basis.directions[...] = jnp.asarray(mean, jnp.float32), jnp.asarray(directions, jnp.float32)
-    model.scale[...] = jnp.asarray([latents.std()], jnp.float32)
+    model.scale[...] = jnp.asarray(latents.std(), jnp.float32)
     return model
 
 

@@ -21,7 +21,7 @@ TABLE: Table = (
 def load(folder: Path, dtype: DTypeLike = jnp.float32) -> BlockPCA:
     """Read a fitted codec; it is float32 whatever `dtype` is. Raises WeightsError if the folder holds another one."""
     cfg = BlockPCAConfig.from_published(weights.read_config(folder))
-    graphdef, params = nnx.split(nnx.eval_shape(lambda: BlockPCA(cfg, rngs=nnx.Rngs(0))))
+    graphdef, params = nnx.split(nnx.eval_shape(lambda: BlockPCA(cfg)))
     return nnx.merge(graphdef, weights.load(TABLE, folder, params))
 
 

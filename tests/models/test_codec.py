@@ -1,0 +1,68 @@
+import json
+from math import prod
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from mdctl.models.codec import Codec, as_codec, load_codec
+from mdctl.models.wan_vae import WanVAE, WanVAEConfig
+from mdctl.models.wan_vae.modeling import denormalise, normalise
+from mdctl.parallel.execution import Execution
+from mdctl.spec.errors import WeightsError
+from mdctl.spec.shapes import PixelShape
+
+CONFIG = WanVAEConfig.tiny()
+PIXELS = jax.random.uniform(jax.random.key(0), (1, 5, 16, 24, 3), minval=-1.0)
+
+
+def build(dtype: str = "float32") -> WanVAE:
+    """Return a VAE whose parameters are drawn in NumPy, which is quicker than its own initialisation."""
+    rng = np.random.default_rng(0)
+    execution = Execution(dtype=jnp.dtype(dtype))
+    graphdef, params = nnx.split(nnx.eval_shape(lambda: WanVAE(CONFIG, execution=execution, rngs=nnx.Rngs(0))))
+
+    def draw(leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        return jnp.asarray(rng.normal(size=leaf.shape) / prod(leaf.shape[:-1]) ** 0.5, leaf.dtype)
+
+    return nnx.merge(graphdef, jax.tree.map(draw, params))
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return as_codec(build())
+
+
+def test_a_codec_encodes_to_normalised_latents_and_decodes_within_bounds(codec: Codec) -> None:
+    latents = codec.encode(PIXELS)
+    assert latents.shape[1:] == PixelShape(5, 16, 24).latent(codec.strides, codec.channels)
+    decoded = codec.decode(50 * latents)
+    assert decoded.shape == PIXELS.shape
+    assert latents.dtype == decoded.dtype == jnp.float32
+    assert float(jnp.abs(decoded).max()) <= 1
+
+
+def test_normalising_is_undone() -> None:
+    latents = jax.random.normal(jax.random.key(1), (2, 3, 4, 5, CONFIG.z_dim))
+    np.testing.assert_allclose(denormalise(normalise(latents, CONFIG), CONFIG), latents, atol=1e-6)
+    shifted = normalise(jnp.broadcast_to(jnp.asarray(CONFIG.latents_mean), latents.shape), CONFIG)
+    np.testing.assert_allclose(shifted, 0, atol=1e-7)
+    one_off = jnp.asarray(CONFIG.latents_mean) + jnp.asarray(CONFIG.latents_std)
+    np.testing.assert_allclose(normalise(jnp.broadcast_to(one_off, latents.shape), CONFIG), 1, atol=1e-6)
+
+
+def test_activations_of_another_dtype_give_float32_latents_near_by(codec: Codec) -> None:
+    latents = codec.encode(PIXELS)
+    rough = as_codec(build("bfloat16")).encode(PIXELS)
+    assert rough.dtype == jnp.float32
+    assert 0 < float(jnp.abs(rough - latents).max()) < 0.05 * float(jnp.abs(latents).max())
+
+
+def test_an_unknown_codec_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae" / "config.json").write_text(json.dumps({"_class_name": "AutoencoderTiny"}))
+    with pytest.raises(WeightsError, match="AutoencoderTiny"):
+        load_codec(tmp_path)
