@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
@@ -23,8 +24,7 @@ ARRAYS = ("params", "opt_state", "ema")
 """Items of a checkpoint that hold arrays; `ema` only where an average is kept."""
 INTEGERS = "integers"
 
-STRUCTURE = ("do not match", "is not compatible with the stored shape", "not found in the checkpoint")
-"""How Orbax says that arrays were asked for which a checkpoint does not hold."""
+SHOWN_DIFFERENCES = 5
 
 Trees = Mapping[str, Any]
 """Item -> tree of arrays, or of their abstract form."""
@@ -77,11 +77,14 @@ class Checkpoints:
             SpecError: the checkpoint is of another model or optimiser.
             MdctlError: its files have the right sizes but cannot be read.
         """
+        folder = _folder(self._directory) / str(step)
+        for name, tree in abstract.items():
+            _check(folder / name, tree)
         items = {name: ocp.args.StandardRestore(tree) for name, tree in abstract.items()}
         try:
             return dict(self._manager.restore(step, args=ocp.args.Composite(**items)).items())
-        except (ValueError, KeyError) as error:
-            raise _unreadable(f"{self._directory}/{step}", str(error)) from error
+        except ValueError as error:
+            raise _unreadable(folder, error) from error
 
 
 def newest_whole(directory: str) -> tuple[int | None, list[str]]:
@@ -108,13 +111,15 @@ def load_item(directory: str, step: int, item: str, abstract: Any) -> Any:
 
     Raises:
         SpecError: the checkpoint is of another model.
+        MdctlError: its files have the right sizes but cannot be read.
     """
     folder = _folder(directory) / str(step) / item
+    _check(folder, abstract)
     with ocp.StandardCheckpointer() as checkpointer:
         try:
             return checkpointer.restore(folder, abstract)
-        except (ValueError, KeyError) as error:
-            raise _unreadable(str(folder), str(error)) from error
+        except ValueError as error:
+            raise _unreadable(folder, error) from error
 
 
 def _folder(directory: str) -> epath.Path:
@@ -143,11 +148,25 @@ def _rename_aside(folder: epath.Path) -> None:
     folder.rename(aside)
 
 
-def _unreadable(where: str, message: str) -> MdctlError:
-    what = message[:800]
-    if any(mark in message for mark in STRUCTURE):
-        return SpecError(
-            f"checkpoint {where} is of another model or optimiser: {what}\n"
-            f"put the spec back, or name another output directory to start afresh"
+def _check(folder: epath.Path, abstract: Any) -> None:
+    """Compare names and shapes in an item of a checkpoint with those that are wanted."""
+    if not folder.exists():
+        raise SpecError(f"checkpoint {folder} does not exist: the job that wrote {folder.parent} kept no {folder.name}")
+    kept = {leaf.name: leaf.shape for leaf in jax.tree.leaves(Sealed().metadata(folder).tree)}
+    wanted = {
+        jax.tree_util.keystr(p, simple=True, separator="."): x.shape for p, x in jax.tree.leaves_with_path(abstract)
+    }
+    names = sorted(name for name in kept.keys() | wanted.keys() if kept.get(name) != wanted.get(name))
+    if names:
+        lines = [f"  {name}: {kept.get(name, 'not there')}, wanted {wanted.get(name, 'not')}" for name in names]
+        more = [f"  ... and {len(lines) - SHOWN_DIFFERENCES} more"] if len(lines) > SHOWN_DIFFERENCES else []
+        raise SpecError(
+            "\n".join([f"checkpoint {folder} is of another model or optimiser:", *lines[:SHOWN_DIFFERENCES], *more])
+            + "\nput the spec back, or name another output directory to start afresh"
         )
-    return MdctlError(f"checkpoint {where} cannot be read: {what}\nremove that folder to go on from the one before it")
+
+
+def _unreadable(folder: epath.Path, error: ValueError) -> MdctlError:
+    return MdctlError(
+        f"checkpoint {folder} cannot be read: {str(error)[:800]}\nremove that folder to go on from the one before it"
+    )

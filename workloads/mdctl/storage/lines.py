@@ -29,21 +29,23 @@ class Lines(Protocol):
 
 
 class LocalLines:
-    """JSON lines in a file of this machine. A line is handed to the system at once, so that a kill loses none."""
+    """JSON lines in a file of this machine. The system has each line at once, so that a kill loses none."""
 
     def __init__(self, path: epath.Path, records: Sequence[Record]) -> None:
         temporary = path.with_name(f".{path.name}.new")
         temporary.write_text("".join(map(_line, records)))
         temporary.replace(path)
-        self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - open as long as the process
+        self._path = path
 
     def write(self, record: Record) -> None:
         """Add a record."""
-        self._file.write(_line(record))
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(_line(record))
 
     def flush(self) -> None:
         """Wait until the disk has every record."""
-        os.fsync(self._file.fileno())
+        with open(self._path, "a", encoding="utf-8") as file:
+            os.fsync(file.fileno())
 
 
 class RemoteLines:
