@@ -32,6 +32,8 @@ KNOWN_CODES = (UserError.exit_code, WillFailAgain.exit_code, Preempted.exit_code
 CRASHED = 1
 SHOWN_OTHERWISE = ("time", "level", "host", "logger", "message", "traceback")
 """Fields of a log record that are not printed as `name value`."""
+CHATTER = "[Gloo] Rank"
+"""What the collectives of CPUs print of themselves."""
 SECONDS_TO_FOLLOW = 60.0
 """How long the other hosts may take to leave after one has failed; they usually need none of it."""
 
@@ -149,7 +151,8 @@ def _wait(hosts: Sequence[Host], write: Callable[[str], None]) -> list[int]:
 
 def _relay(host: Host, prefix: str, write: Callable[[str], None], ended: "queue.Queue[int]") -> None:
     for raw in host.process.stdout or ():
-        for line in words(raw.decode(errors="replace").rstrip("\n")).splitlines():
+        text = raw.decode(errors="replace").rstrip("\n")
+        for line in [] if text.startswith(CHATTER) else words(text).splitlines():
             write(prefix + line)
     ended.put(host.process.wait())
 

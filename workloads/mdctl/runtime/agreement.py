@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 
 from mdctl.runtime.peers import Peers
+from mdctl.spec.errors import PeerLost
 
 SECONDS_TO_COMPARE = 60.0
 SECONDS_PER_WAIT = 3600.0
@@ -44,11 +45,14 @@ class Agreement:
             return True
 
     def _listen(self) -> None:
-        while (reason := self._peers.store.get("stop", SECONDS_PER_WAIT)) is None:
-            pass
+        try:
+            while (reason := self._peers.store.get("stop", SECONDS_PER_WAIT)) is None:
+                pass
+        except PeerLost:
+            return  # the job is over, or rank 0 is gone and JAX's runtime ends this process by itself
         self.reason = reason
         try:
             with self._lock:
                 self._last = max(self._peers.gather("begun", self._begun, SECONDS_TO_COMPARE))
-        except TimeoutError as error:
+        except (TimeoutError, PeerLost) as error:
             self._on_lost(f"asked to stop ({reason}), but {error}")

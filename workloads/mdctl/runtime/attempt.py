@@ -25,7 +25,7 @@ from mdctl.runtime.devices import check_devices, configure
 from mdctl.runtime.exits import CRASHED, Exit
 from mdctl.runtime.handshake import agree, begin
 from mdctl.runtime.lifeline import Lifeline
-from mdctl.runtime.log import flush_log, log_to, start_log
+from mdctl.runtime.log import fields, flush_log, log_to, shared, start_log
 from mdctl.runtime.peers import Peers
 from mdctl.runtime.signals import install
 from mdctl.runtime.stop import Stop
@@ -118,10 +118,11 @@ def _keep_diary(
     departure.hooks += [lambda end, error: diary.ended(end), lambda end, error: flush_log()]
     if lifeline is not None:
         lifeline.tell(str(diary.exit))
-    fields = {"attempt": beginning.number, "incarnation": beginning.incarnation, "pid": os.getpid()}
-    logger.info("attempt begins", extra={"fields": fields})
-    if peers.rank == 0:
-        logger.info(job.spec.layout.describe())
+    logger.info(
+        "attempt begins",
+        extra=fields(attempt=beginning.number, incarnation=beginning.incarnation, spec=beginning.spec, pid=os.getpid()),
+    )
+    logger.info(job.spec.layout.describe(), extra=shared())
     return output
 
 
@@ -130,7 +131,7 @@ def _say(end: Exit, error: BaseException | None) -> None:
     if end.code == 0:
         return
     trace = error if end.code == CRASHED else None
-    logger.error(end.cause, exc_info=trace, extra={"fields": {"exit": end.code}})
+    logger.error(end.cause, exc_info=trace, extra=fields(exit=end.code))
 
 
 def _hung(departure: Departure, cause: str) -> None:

@@ -83,6 +83,6 @@ class Departure:
             if origin != self._peers.rank:
                 self._peers.store.barrier("heard", SECONDS_TO_HEAR)
         except PeerLost:
-            return  # rank 0 is gone, and JAX's runtime ends this process by itself
+            return  # the job is over, or rank 0 is gone and JAX's runtime ends this process by itself
         if origin != self._peers.rank:
             self.leave(Exit(code, f"host {origin}: {cause}", origin))

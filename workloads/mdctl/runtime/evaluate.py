@@ -20,6 +20,7 @@ from mdctl.diffusion.denoise import Params
 from mdctl.inference.generate import Wanted, decode, encode_prompts, record, sampling_program, slug, write_sample
 from mdctl.inference.program import Draw, HostConditioning, SamplingProgram
 from mdctl.parallel.rules import activation_sharding, replicated
+from mdctl.runtime.log import shared
 from mdctl.runtime.metrics import open_records
 from mdctl.runtime.network import Network
 from mdctl.runtime.task import Surroundings
@@ -53,7 +54,7 @@ class Evaluator:
             by_time = [float(loss) for loss in self.held_out(params)]
             found = {"held_out_loss": sum(by_time) / len(by_time), "held_out_loss_by_time": by_time}
         self.lines.write({"step": step, **found})
-        logger.info("evaluation", extra={"fields": {"step": step, **found}})
+        logger.info("evaluation", extra=shared(step=step, **found))
         if self.samples is not None:
             self.samples(step, params)
 

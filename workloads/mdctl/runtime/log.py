@@ -1,7 +1,8 @@
 """The worker's log: JSON lines for machines, one line of words for a terminal.
 
-Modules log through `logging` as usual; fields go in `extra={"fields": {...}}`. In a pod standard output gets JSON
-lines, on a terminal words; the attempt's folder gets JSON lines in either case, and other libraries' warnings as well.
+Modules log through `logging` as usual; fields go in `extra=fields(...)`. In a pod standard output gets JSON lines, on a
+terminal words; the attempt's folder gets JSON lines in either case, and other libraries' warnings as well. What every
+host would say alike (`extra=shared(...)`) only rank 0 says on standard output.
 """
 
 import json
@@ -21,11 +22,22 @@ def start_log(rank: int, console: Console) -> None:
     """Log to standard output: what mdctl itself says, from every host, and nothing else."""
     handler = Words(console) if console.is_terminal else JsonLines(StandardOutput(), rank)
     handler.addFilter(logging.Filter("mdctl"))
+    handler.addFilter(lambda record: rank == 0 or not getattr(record, "shared", False))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("mdctl").setLevel(logging.INFO)
     logging.captureWarnings(True)
+
+
+def fields(**values: Any) -> dict[str, Any]:
+    """Return `extra` of a record with these fields."""
+    return {"fields": values}
+
+
+def shared(**values: Any) -> dict[str, Any]:
+    """Return `extra` of a record that every host logs alike."""
+    return {"fields": values, "shared": True}
 
 
 def log_to(lines: Lines, rank: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 from etils import epath
 
+from mdctl.runtime.log import shared
 from mdctl.runtime.progress import Advance
 from mdctl.storage.lines import Lines, open_lines
 from mdctl.training.loop import Finished
@@ -62,7 +63,7 @@ class Metrics:
         self.lines.write(record)
         self.advance(finished.step, self.last)
         if finished.step % self.log_every == 0 or finished.step == self.last:
-            logger.info("step", extra={"fields": record})
+            logger.info("step", extra=shared(**record))
 
 
 def memory_in_use() -> int:

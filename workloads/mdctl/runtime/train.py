@@ -9,6 +9,7 @@ from etils import epath
 
 from mdctl.runtime.dataset import open_dataset
 from mdctl.runtime.evaluate import Evaluator, open_evaluator
+from mdctl.runtime.log import shared
 from mdctl.runtime.metrics import Metrics, open_records
 from mdctl.runtime.network import Network, open_network
 from mdctl.runtime.progress import Advance, progress_bar
@@ -42,7 +43,7 @@ def run(around: Surroundings) -> None:
     spec = around.spec
     last = spec.training.steps
     if around.progress >= last:
-        logger.info("nothing is left to do: step %d of %d is saved", around.progress, last)
+        logger.info("nothing is left to do: step %d of %d is saved", around.progress, last, extra=shared())
         return
     around.watchdog.expect("loading, encoding and the first step", around.patience)
     network = open_network(spec, around.mesh)
@@ -50,10 +51,10 @@ def run(around: Surroundings) -> None:
     checkpoints = Checkpoints(spec.checkpoint_dir, keep=spec.training.checkpoint.keep)
     state = resumed(spec, checkpoints, around.progress, network.program) if around.progress else started(spec, network)
     evaluator = open_evaluator(around, network, dataset)
-    logger.info("training from step %d with shift %g", around.progress, spec.training.objective.shift)
+    logger.info("training", extra=shared(from_step=around.progress, to_step=last, shift=spec.training.objective.shift))
     dropped = place_whole(dataset.dropped, around.mesh)
     with progress_bar(around.console, "train") as advance:
-        ending = train(
+        _, step = train(
             lambda state, batch: network.program.step(state, batch, dropped),
             state,
             feed(dataset, around.progress, spec.layout.global_batch, around.mesh),
@@ -61,8 +62,8 @@ def run(around: Surroundings) -> None:
             _hooks(around, checkpoints, evaluator, advance),
         )
     checkpoints.finish()
-    if ending.step < last:
-        raise Preempted(f"asked to stop ({around.agreement.reason}); saved at step {ending.step} of {last}")
+    if step < last:
+        raise Preempted(f"asked to stop ({around.agreement.reason}); saved at step {step} of {last}")
 
 
 def started(spec: JobSpec, network: Network) -> TrainState:
@@ -113,7 +114,9 @@ def _course(spec: JobSpec, first: int) -> Course:
     )
 
 
-def _hooks(around: Surroundings, checkpoints: Checkpoints, evaluator: Evaluator | None, advance: Advance) -> Hooks:
+def _hooks(
+    around: Surroundings, checkpoints: Checkpoints, evaluator: Evaluator | None, advance: Advance
+) -> Hooks[TrainState]:
     """Return what the loop calls, each under the eyes of the watchdog."""
     spec, watchdog = around.spec, around.watchdog
     metrics = Metrics(

@@ -15,13 +15,9 @@ from typing import NamedTuple
 import jax
 
 from mdctl.spec.errors import WillFailAgain
-from mdctl.training.objective import GlobalBatch
-from mdctl.training.state import TrainState
 from mdctl.training.step import Metrics
 
 IN_FLIGHT = 2
-
-TakeStep = Callable[[TrainState, GlobalBatch], tuple[TrainState, Metrics]]
 
 
 class Finished(NamedTuple):
@@ -45,26 +41,23 @@ class Course:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hooks:
+class Hooks[State]:
     """What the loop calls. `go_on` before each step: False ends the loop; the others with the number of steps taken."""
 
     go_on: Callable[[], bool]
     report: Callable[[Finished], None]
-    save: Callable[[int, TrainState], None]
-    evaluate: Callable[[int, TrainState], None]
+    save: Callable[[int, State], None]
+    evaluate: Callable[[int, State], None]
 
 
-class Ending(NamedTuple):
-    """Where the loop ended: at its last step, or before because it might not go on."""
-
-    state: TrainState
-    step: int
-
-
-def train(
-    take_step: TakeStep, state: TrainState, batches: Iterator[GlobalBatch], course: Course, hooks: Hooks
-) -> Ending:
-    """Take the steps of a course, and return the state after the last that was begun; that state is saved.
+def train[State, Batch](
+    take_step: Callable[[State, Batch], tuple[State, Metrics]],
+    state: State,
+    batches: Iterator[Batch],
+    course: Course,
+    hooks: Hooks[State],
+) -> tuple[State, int]:
+    """Take the steps of a course; return the state after the last that was begun, which is saved, and its number.
 
     Raises:
         WillFailAgain: a loss or gradient is not a number.
@@ -85,7 +78,7 @@ def train(
     running.settle()
     if step > saved:
         hooks.save(step, state)
-    return Ending(state, step)
+    return state, step
 
 
 class _Running:
