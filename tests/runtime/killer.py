@@ -1,0 +1,47 @@
+"""Run a worker that kills itself with SIGKILL at one point: `killer.py POINT job.yaml`.
+
+    step-N     once step N has been recorded
+    seal-N     in the save of step N, between its files and its commit
+"""
+
+import os
+import signal
+import sys
+
+from mdctl.runtime.metrics import Metrics
+from mdctl.storage import checkpoints
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def after_step(number):
+    record = Metrics.__call__
+
+    def record_and_die(self, finished):
+        record(self, finished)
+        if finished.step == number:
+            die()
+
+    Metrics.__call__ = record_and_die
+
+
+def inside_save(number):
+    seal = checkpoints.write_seal
+
+    def seal_or_die(folder):
+        if folder.parent.name.startswith(f"{number}.") and folder.name.startswith("opt_state"):
+            die()
+        seal(folder)
+
+    checkpoints.write_seal = seal_or_die
+
+
+if __name__ == "__main__":
+    point, job = sys.argv[1:]
+    kind, _, number = point.partition("-")
+    {"step": after_step, "seal": inside_save}[kind](int(number))
+    from mdctl.runtime.worker import main
+
+    main(job)

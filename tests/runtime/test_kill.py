@@ -1,0 +1,76 @@
+"""A run that is killed again and again ends exactly where one that was left alone ends."""
+
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from tests.runtime.conftest import Process
+
+KILLER = Path(__file__).with_name("killer.py")
+STEPS = 12
+
+
+def arrays(output, step):
+    """Return every array of a checkpoint as it is on disk."""
+    found = {}
+    for item in ("params", "opt_state", "ema"):
+        handler = ocp.PyTreeCheckpointHandler()
+        folder = output / "checkpoints" / str(step) / item
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), handler.metadata(folder).tree)
+        found[item] = handler.restore(folder, restore_args=as_numpy)
+    return found
+
+
+def assert_identical(left, right):
+    for (path, a), (_, b) in zip(jax.tree.leaves_with_path(left), jax.tree.leaves_with_path(right), strict=True):
+        assert a.tobytes() == b.tobytes(), jax.tree_util.keystr(path)
+
+
+def metrics(output):
+    return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(output):
+    return {record["step"]: record["loss"] for record in metrics(output)}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, write_job):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    worker = Process(["-m", "mdctl.runtime", write_job(folder, folder / "out")])
+    assert worker.end() == 0, "".join(worker.said)
+    worker.close()
+    return folder / "out"
+
+
+def test_a_run_records_every_step_once(uninterrupted):
+    assert [record["step"] for record in metrics(uninterrupted)] == list(range(1, STEPS + 1))
+    assert json.loads((uninterrupted / "attempts/0001/host-0.exit.json").read_text())["code"] == 0
+
+
+def test_a_killed_run_ends_where_one_that_was_left_alone_ends(uninterrupted, tmp_path, write_job, start):
+    job = write_job(tmp_path, tmp_path / "out")
+    for point in ("step-3", "seal-5", "step-8", "seal-10"):
+        assert start(KILLER, point, job).end() == -9
+    assert start("-m", "mdctl.runtime", job).end() == 0
+    assert [record["step"] for record in metrics(tmp_path / "out")] == list(range(1, STEPS + 1))
+    assert losses(tmp_path / "out") == losses(uninterrupted)
+    assert_identical(arrays(tmp_path / "out", STEPS), arrays(uninterrupted, STEPS))
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_trained_again(uninterrupted, tmp_path, write_job, start):
+    shutil.copytree(uninterrupted, tmp_path / "out")
+    victim = next((tmp_path / "out" / "checkpoints" / str(STEPS) / "params").glob("*/d/*"))
+    victim.write_bytes(victim.read_bytes()[:100])
+    worker = start("-m", "mdctl.runtime", write_job(tmp_path, tmp_path / "out"))
+    warning = worker.expect("damaged checkpoint passed over")
+    assert victim.name in warning
+    worker.expect('"from_step": 10')
+    assert worker.end() == 0
+    assert losses(tmp_path / "out") == losses(uninterrupted)
+    assert_identical(arrays(tmp_path / "out", STEPS), arrays(uninterrupted, STEPS))
