@@ -22,6 +22,7 @@ from mdctl.parallel.rules import BATCH, activation_sharding, replicated
 from mdctl.spec.shapes import LatentShape
 
 HostConditioning = Mapping[str, Float32[np.ndarray, "N ..."]]
+HostNegative = Mapping[str, Float32[np.ndarray, "..."]]
 
 
 class Draw(NamedTuple):
@@ -51,7 +52,7 @@ class SamplingProgram:
     run: Callable[..., Float32[Array, "B T H W C"]]
 
     def __call__(
-        self, params: Params, conditioning: HostConditioning, negative: HostConditioning, draws: Sequence[Draw]
+        self, params: Params, conditioning: HostConditioning, negative: HostNegative, draws: Sequence[Draw]
     ) -> Iterator[Sample]:
         """Yield samples as they are done, a batch at a time."""
         for start in range(0, len(draws), self.batch):
