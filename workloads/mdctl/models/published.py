@@ -4,9 +4,10 @@ Our configs name their fields as the published class does and have its defaults,
 leaves out means what it means there.
 """
 
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import fields
-from numbers import Real
+from types import MappingProxyType
 from typing import Any
 
 from mdctl.spec.errors import WeightsError
@@ -18,27 +19,29 @@ def read_settings(
     *,
     fixed: Mapping[str, Collection[Any]],
     ignored: Collection[str] = (),
+    spelling: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Return the settings that `config` has fields for, lists as tuples.
+    """Return the settings that `config` has fields for, by our names and in the types of the fields' defaults.
 
-    `fixed` holds the values implemented of a setting that is not a field; `ignored` names what does not matter here.
+    `fixed` holds the values implemented of a setting that is not a field; `ignored` names what does not matter here;
+    `spelling` gives the published name of a field that has another.
+
     Raises WeightsError listing every other setting, and every value unlike its field's default in kind.
     """
-    defaults = {field.name: field.default for field in fields(config)}
+    known = {spelling.get(field.name, field.name): field for field in fields(config)}
     settings = {name: value for name, value in published.items() if not name.startswith("_") and name not in ignored}
-    sizes = {name: _as_tuple(value) for name, value in settings.items() if name in defaults}
     unlike = [
-        f"{name}: {value!r} is not like {defaults[name]!r}"
-        for name, value in sizes.items()
-        if not _is_like(value, defaults[name])
+        f"{name}: {settings[name]!r} is not like {field.default!r}"
+        for name, field in known.items()
+        if name in settings and not _is_like(settings[name], field.default)
     ]
     foreign = [
         f"{name}: {value!r} is not implemented" + (f", only {_alternatives(fixed[name])}" if name in fixed else "")
         for name, value in settings.items()
-        if name not in defaults and value not in fixed.get(name, ())
+        if name not in known and value not in fixed.get(name, ())
     ]
     refuse([*unlike, *foreign], published)
-    return sizes
+    return {field.name: _typed(settings[name], field.default) for name, field in known.items() if name in settings}
 
 
 def refuse(problems: Collection[str], published: Mapping[str, Any]) -> None:
@@ -52,16 +55,20 @@ def _alternatives(values: Collection[Any]) -> str:
     return " or ".join(map(repr, values))
 
 
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
 def _is_like(value: object, default: object) -> bool:
-    """Whether a value has its default's type; whole numbers must be positive."""
+    """Whether a value has its default's type; whole numbers must be positive, others finite."""
     if isinstance(default, tuple):
-        return isinstance(value, tuple) and all(_is_like(part, default[0]) for part in value)
-    if isinstance(value, bool) or isinstance(default, bool):
-        return isinstance(value, bool) and isinstance(default, bool)
+        return isinstance(value, list | tuple) and all(_is_like(part, default[0]) for part in value)
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
     if isinstance(default, int):
         return isinstance(value, int) and value > 0
-    return isinstance(value, Real) if isinstance(default, float) else isinstance(value, type(default))
+    assert isinstance(default, float), default
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+
+
+def _typed(value: Any, default: Any) -> Any:
+    """Return a value, found to be like its default, in its default's type."""
+    if isinstance(default, tuple):
+        return tuple(_typed(part, default[0]) for part in value)
+    return type(default)(value)

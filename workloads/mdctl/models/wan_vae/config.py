@@ -22,6 +22,8 @@ FIXED: Mapping[str, tuple[Any, ...]] = {
 # Dropout is for training it; the scale factors follow from the levels, and `strides` computes them.
 IGNORED = ("dropout", "scale_factor_spatial", "scale_factor_temporal")
 
+SPELLING = {"temporal_downsample": "temperal_downsample"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class WanVAEConfig:
@@ -65,24 +67,15 @@ class WanVAEConfig:
     @classmethod
     def from_published(cls, published: Mapping[str, Any]) -> "WanVAEConfig":
         """Read a config.json; raises WeightsError listing every setting that is not implemented or makes no sense."""
-        settings = {_ours(name): value for name, value in published.items()}
-        cfg = cls(**read_settings(cls, settings, fixed=FIXED, ignored=IGNORED))
+        cfg = cls(**read_settings(cls, published, fixed=FIXED, ignored=IGNORED, spelling=SPELLING))
         refuse(_contradictions(cfg), published)
         return cfg
 
     def to_published(self) -> dict[str, Any]:
         """Return the config.json that the published class reads."""
-        sizes = {_published(name): value for name, value in asdict(self).items()}
+        sizes = {SPELLING.get(name, name): value for name, value in asdict(self).items()}
         factors = {"scale_factor_temporal": self.strides.temporal, "scale_factor_spatial": self.strides.height}
         return {"_class_name": CLASS_NAME, **{name: values[0] for name, values in FIXED.items()}, **sizes, **factors}
-
-
-def _ours(name: str) -> str:
-    return "temporal_downsample" if name == "temperal_downsample" else name
-
-
-def _published(name: str) -> str:
-    return "temperal_downsample" if name == "temporal_downsample" else name
 
 
 def _contradictions(cfg: WanVAEConfig) -> list[str]:
