@@ -11,8 +11,6 @@ Letters: B batch, T frames, H height, W width, C channels, all of latents.
 
 from typing import Any, Protocol, runtime_checkable
 
-import jax
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float32
 
 Params = Any
@@ -33,17 +31,3 @@ class Denoise(Protocol):
     ) -> Float32[Array, "B T H W C"]:
         """Return the prediction in float32, whatever dtype the network computes in."""
         ...
-
-
-def with_weights_in(dtype: DTypeLike, denoise: Denoise) -> Denoise:
-    """Let the network read its weights in `dtype`, while the caller and the gradient keep their own."""
-
-    def cast(
-        params: Params,
-        x_BTHWC: Float32[Array, "B T H W C"],
-        time_B: Float32[Array, " B"],
-        conditioning: Conditioning,
-    ) -> Float32[Array, "B T H W C"]:
-        return denoise(jax.tree.map(lambda leaf: leaf.astype(dtype), params), x_BTHWC, time_B, conditioning)
-
-    return cast

@@ -1,0 +1,57 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxtyping import Array, Float32
+
+from mdctl.diffusion.denoise import Conditioning, Denoise, Params
+from mdctl.diffusion.randomness import host_noise
+from mdctl.diffusion.samplers.registry import flow_sampler
+from mdctl.inference.program import Draw, make_sampling_program
+from mdctl.parallel.mesh import make_mesh
+from mdctl.spec.shapes import LatentShape
+from tests.parallel.layouts import make_layout
+
+SHAPE = LatentShape(frames=2, height=2, width=3, channels=4)
+NUM_SAMPLES = 5
+DRAWS = [Draw(seed=7, number=number) for number in range(NUM_SAMPLES)]
+GIVEN = {"text": np.arange(NUM_SAMPLES, dtype=np.float32)[:, None] * np.ones((1, 4), np.float32)}
+NEGATIVE = {"text": np.full(4, -1, np.float32)}
+MESHES = [{}, {"data": 2}, {"data": 2, "fsdp": 2, "context": 2}, {"fsdp": 8}]
+
+
+def still(
+    params: Params, x: Float32[Array, "B T H W C"], time: Float32[Array, " B"], conditioning: Conditioning
+) -> Float32[Array, "B T H W C"]:
+    """Move nothing: the samples are the noise."""
+    return jnp.zeros_like(x)
+
+
+def towards_text(
+    params: Params, x: Float32[Array, "B T H W C"], time: Float32[Array, " B"], conditioning: Conditioning
+) -> Float32[Array, "B T H W C"]:
+    """Return the velocity where all data of a caption is its embedding."""
+    text: Array = conditioning["text"]
+    return (x - text[:, None, None, None, :]) / (time / 1000)[:, None, None, None, None]
+
+
+def run(denoise: Denoise, axes: dict[str, int], guidance: float) -> dict[int, np.ndarray]:
+    """Return the samples by position, each of which must come once."""
+    devices = jax.devices()[: int(np.prod(list(axes.values()), dtype=int))]
+    mesh = make_mesh(make_layout(axes), devices)
+    program = make_sampling_program(denoise, flow_sampler("euler", 3, 1.0), guidance, SHAPE, mesh)
+    samples = list(program({}, GIVEN, NEGATIVE, DRAWS))
+    assert sorted(sample.position for sample in samples) == list(range(NUM_SAMPLES))
+    return {sample.position: sample.latents for sample in samples}
+
+
+@pytest.mark.parametrize("axes", MESHES)
+def test_the_noise_of_a_draw_is_the_same_bits_on_any_mesh(axes: dict[str, int]) -> None:
+    for position, latents in run(still, axes, 1.0).items():
+        np.testing.assert_array_equal(latents, host_noise(DRAWS[position], SHAPE))
+
+
+@pytest.mark.parametrize("axes", MESHES)
+def test_each_sample_is_of_its_own_prompt(axes: dict[str, int]) -> None:
+    for position, latents in run(towards_text, axes, 2.0).items():
+        np.testing.assert_allclose(latents, 2.0 * position - (-1.0), atol=1e-4)
