@@ -98,6 +98,8 @@ def _task(spec: "JobSpec") -> Iterator[str]:
         if schedule.warmup_steps > steps:
             yield f"training.schedule.warmupSteps {schedule.warmup_steps} exceeds training.steps {steps}"
         return
+    if not spec.sampling.prompts and spec.sampling.prompts_file is None:
+        yield "task is generate, and sampling.prompts and sampling.promptsFile are both unset; give one"
     if spec.sampling.prompts and spec.sampling.prompts_file:
         yield f"sampling.prompts and sampling.promptsFile {spec.sampling.prompts_file!r} are both given; give one"
 

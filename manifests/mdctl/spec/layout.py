@@ -10,7 +10,7 @@ over all of F, whatever the batch.
 """
 
 from dataclasses import dataclass
-from math import gcd, prod
+from math import gcd, isclose, prod
 from typing import NamedTuple
 
 from mdctl.spec.errors import SpecError
@@ -144,9 +144,9 @@ def _global_batch(batch: Batch, devices: int, default: int) -> int:
     if batch.per_device is None:
         return default
     size = batch.per_device * devices
-    if size != round(size) or size < 1:
+    if round(size) < 1 or not isclose(size, round(size), rel_tol=1e-9):
         lower, upper = int(size), int(size) + 1
-        ways = " or ".join(f"{n / devices:g} (batch {n})" for n in (lower, upper) if n >= 1)
+        ways = " or ".join(f"{n / devices:.12g} (batch {n})" for n in (lower, upper) if n >= 1)
         raise SpecError(
             f"batch.perDevice {batch.per_device:g} x {devices} devices = {size:g}, not a whole batch; use {ways}"
         )

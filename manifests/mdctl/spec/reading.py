@@ -93,7 +93,7 @@ def spec_hash(job: DiffusionJob) -> str:
 
 
 def _lines(problem: dict[str, Any], top: type[BaseModel]) -> list[str]:
-    path = ".".join(str(part) for part in problem["loc"] if part != "[key]")
+    path = ".".join(_name(str(part)) for part in problem["loc"] if part != "[key]")
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         return [f"{path}: no such field{_suggestion(problem['loc'], top)}"]
@@ -102,6 +102,10 @@ def _lines(problem: dict[str, Any], top: type[BaseModel]) -> list[str]:
     if problem["type"] == "value_error":
         return [f"{path}: {line}" if path and path != "spec" else line for line in message.splitlines()]
     return [f"{path}: {_expected(problem)}, not {_SHORT.repr(problem['input'])}"]
+
+
+def _name(part: str) -> str:
+    return part if part and part.isprintable() else repr(part)
 
 
 def _expected(problem: dict[str, Any]) -> str:

@@ -95,7 +95,7 @@ def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     if "items" in schema:
         result["items"] = _structural(schema["items"], definitions)
     if schema.get("nullable"):
-        result["nullable"] = True
+        result |= {"nullable": True, **({"enum": [*result["enum"], None]} if "enum" in result else {})}
     values = _free_values(schema)
     if values is not None:
         result["additionalProperties"] = _structural(values, definitions)

@@ -1,0 +1,71 @@
+import pytest
+
+from mdctl.spec.checks import neighbours
+from mdctl.spec.errors import SpecError
+from tests.spec.jobs import job
+
+TINY = {"name": "wan2.1-t2v-tiny", "weights": "demo/model"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            {"video": {"height": 1080}},
+            "video.height 1080 is not a multiple of 16 (VAE stride 8 x patch 2); use 1072 or 1088",
+        ),
+        ({"video": {"width": 8}}, "video.width 8 is not a multiple of 16 (VAE stride 8 x patch 2); use 16"),
+        ({"video": {"frames": 80}}, "video.frames 80 is not 4k + 1, which wan2.1-t2v-14b's VAE needs; use 77 or 81"),
+        (
+            {"mesh": {"ici": {"tensor": 3}}, "slice": "cpu-6"},
+            "mesh.ici.tensor 3 does not divide the 40 attention heads of wan2.1-t2v-14b; "
+            "use one of 1, 2, 4, 5, 8, 10, 20, 40",
+        ),
+        (
+            {"mesh": {"ici": {"fsdp": 1, "tensor": -1}}, "slice": "cpu-6"},
+            "the tensor axis fills up to 6, which does not divide the 40 heads of wan2.1-t2v-14b",
+        ),
+        (
+            {"training": {"gradientAccumulation": 3}},
+            "a global batch of 32 cannot be cut into 3 pieces (training.gradientAccumulation) of 32 shards; "
+            "use a batch of 96",
+        ),
+        (
+            {"training": {"steps": 10, "schedule": {"warmupSteps": 11}}},
+            "training.schedule.warmupSteps 11 exceeds training.steps 10",
+        ),
+        ({"hardware": "gpu"}, "hardware is 'gpu' but slice v5p-64 is 'tpu'; change one of them"),
+        (
+            {"model": {"name": "wan2.1-t2v-tiny"}},
+            "model.weights is unset and wan2.1-t2v-tiny has no published repository; name a folder or gs://",
+        ),
+        (
+            {"model": TINY | {"revision": "main"}},
+            "model.revision 'main' needs hf:// weights, not 'demo/model'",
+        ),
+        ({"model": {"name": "wan"}}, "model.name: no model is called 'wan'; the nearest is 'wan2.1-t2v-"),
+        (
+            {"task": "generate"},
+            "task is generate, and sampling.prompts and sampling.promptsFile are both unset; give one",
+        ),
+        (
+            {"task": "generate", "sampling": {"prompts": ["a"], "promptsFile": "b"}},
+            "sampling.prompts and sampling.promptsFile 'b' are both given; give one",
+        ),
+    ],
+)
+def test_two_fields_that_do_not_fit_are_named_with_the_way_out(spec, message):
+    with pytest.raises(SpecError) as error:
+        job(**spec)
+    assert message in str(error.value)
+
+
+def test_every_problem_is_on_one_screen():
+    with pytest.raises(SpecError) as error:
+        job(video={"height": 1080, "width": 1081, "frames": 80}, mesh={"ici": {"tensor": 3}})
+    assert len(str(error.value).splitlines()) == 6
+
+
+@pytest.mark.parametrize(("size", "near"), [(1080, "1072 or 1088"), (15, "16"), (16, "16 or 32")])
+def test_neighbours_are_multiples_that_there_are(size, near):
+    assert neighbours(size, 16) == near

@@ -1,0 +1,55 @@
+import pytest
+
+from mdctl.spec import refused
+from mdctl.spec.errors import SpecError
+from tests.spec.jobs import job
+
+FIELDS = {
+    "attention.kernel": (refused.ATTENTION, refused.ATTENTION_TO_COME),
+    "remat": (refused.REMAT, refused.REMAT_TO_COME),
+    "sampling.sampler": (refused.SAMPLERS, refused.SAMPLERS_TO_COME),
+    "model.type": (refused.MODEL_TYPES, refused.MODEL_TYPES_TO_COME),
+}
+
+
+def setting(path, value):
+    part, _, name = path.rpartition(".")
+    return {part: {name: value}} if part else {name: value}
+
+
+@pytest.mark.parametrize(("path", "value"), [(path, value) for path in FIELDS for value in FIELDS[path][0]])
+def test_what_is_implemented_is_taken(path, value):
+    job(**setting(path, value))
+
+
+@pytest.mark.parametrize(("path", "value"), [(path, value) for path in FIELDS for value in FIELDS[path][1]])
+def test_what_is_to_come_is_refused_by_name(path, value):
+    with pytest.raises(SpecError) as error:
+        job(**setting(path, value))
+    assert f"{path} {value!r} is not implemented in this version; use " in str(error.value)
+    assert repr(FIELDS[path][0][0]) in str(error.value)
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_what_is_called_nothing_is_refused_with_the_nearest(path):
+    known = FIELDS[path][0][0]
+    with pytest.raises(SpecError) as error:
+        job(**setting(path, f"{known}x"))
+    assert f"{path} '{known}x' is unknown; the nearest is '{known}'" in str(error.value)
+
+
+def test_nothing_is_both_implemented_and_to_come():
+    assert not [path for path, (now, later) in FIELDS.items() if set(now) & set(later)]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"offloadEncoders": False}, "model.offloadEncoders false is not implemented"),
+        ({"weightsDtype": "bfloat16"}, "model.weightsDtype 'bfloat16' is not implemented for training; use 'float32'"),
+    ],
+)
+def test_settings_the_worker_cannot_follow_are_refused(model, message):
+    with pytest.raises(SpecError) as error:
+        job(model=model)
+    assert message in str(error.value)
