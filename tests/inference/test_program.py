@@ -38,8 +38,10 @@ def towards_text(
 def run(denoise: Denoise, axes: dict[str, int], guidance: float) -> dict[int, np.ndarray]:
     """Return the samples by position, each of which must come once."""
     devices = jax.devices()[: int(np.prod(list(axes.values()), dtype=int))]
-    mesh = make_mesh(make_layout(axes), devices)
-    program = make_sampling_program(denoise, flow_sampler("euler", 3, 1.0), guidance, SHAPE, mesh)
+    layout = make_layout(axes)
+    mesh = make_mesh(layout, devices)
+    sampler = flow_sampler("euler", 3, 1.0)
+    program = make_sampling_program(denoise, sampler, guidance, SHAPE, mesh, batch=layout.batch_shards)
     samples = list(program({}, GIVEN, NEGATIVE, DRAWS))
     assert sorted(sample.position for sample in samples) == list(range(NUM_SAMPLES))
     return {sample.position: sample.latents for sample in samples}

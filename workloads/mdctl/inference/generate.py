@@ -168,7 +168,9 @@ def sampling_program(
     shift = family.sampling_shift(repository) if sampling.shift is None else sampling.shift
     sampler = flow_sampler(sampling.sampler, sampling.steps, shift)
     shape = family.latent_shape(spec.catalogue_model, PixelShape(video.frames, video.height, video.width))
-    return make_sampling_program(denoiser.denoise, sampler, sampling.guidance, shape, mesh)
+    return make_sampling_program(
+        denoiser.denoise, sampler, sampling.guidance, shape, mesh, batch=spec.layout.global_batch
+    )
 
 
 def decode(codec: Codec, latents: Float32[np.ndarray, "T H W C"]) -> Float32[np.ndarray, "F H2 W2 3"]:

@@ -1,4 +1,4 @@
-"""The sampling loop over a mesh: any number of samples, as many at a time as the batch axes have shards.
+"""The sampling loop over a mesh: any number of samples, a batch at a time.
 
 Letters: B samples of one run, N samples in all; T frames, H height, W width, C channels of latents.
 """
@@ -6,7 +6,6 @@ Letters: B samples of one run, N samples in all; T frames, H height, W width, C 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +17,7 @@ from mdctl.diffusion.denoise import Denoise, Params
 from mdctl.diffusion.randomness import host_noise
 from mdctl.diffusion.samplers.sampler import Sampler
 from mdctl.inference.sample import sample
-from mdctl.parallel.rules import BATCH, activation_sharding, replicated
+from mdctl.parallel.rules import activation_sharding, replicated
 from mdctl.spec.shapes import LatentShape
 
 HostConditioning = Mapping[str, Float32[np.ndarray, "N ..."]]
@@ -49,6 +48,7 @@ class SamplingProgram:
 
     mesh: Mesh
     shape: LatentShape
+    batch: int
     run: Callable[..., Float32[Array, "B T H W C"]]
 
     def __call__(
@@ -64,11 +64,6 @@ class SamplingProgram:
             for n, value in held(latents):
                 if start + n < len(draws):
                     yield Sample(start + n, value)
-
-    @property
-    def batch(self) -> int:
-        """Return the number of samples in one run."""
-        return prod(self.mesh.shape[axis] for axis in BATCH)
 
     def _noise(self, draws: Sequence[Draw]) -> Float32[Array, "B T H W C"]:
         """Draw on each host what its devices hold, each sample once."""
@@ -92,9 +87,9 @@ class SamplingProgram:
 
 
 def make_sampling_program(
-    denoise: Denoise, sampler: Sampler, guidance: float, shape: LatentShape, mesh: Mesh
+    denoise: Denoise, sampler: Sampler, guidance: float, shape: LatentShape, mesh: Mesh, *, batch: int
 ) -> SamplingProgram:
-    """Return the sampling loop, compiled when it is first called."""
+    """Return the sampling loop of `batch` samples, a multiple of the batch's shards; compiled when first called."""
 
     @partial(jax.jit, out_shardings=activation_sharding(mesh, "batch"))
     def run(
@@ -102,7 +97,7 @@ def make_sampling_program(
     ) -> Float32[Array, "B T H W C"]:
         return sample(denoise, params, sampler, noise, conditioning, negative, guidance)
 
-    return SamplingProgram(mesh=mesh, shape=shape, run=run)
+    return SamplingProgram(mesh=mesh, shape=shape, batch=batch, run=run)
 
 
 def held(values: Array) -> Iterator[tuple[int, np.ndarray]]:
