@@ -76,7 +76,7 @@ def main(folder: Path) -> None:
     arrays |= {
         "pixels": pixels,
         "latents": latents,
-        "config": json.dumps(dict(vae.config)),
+        "config": json.dumps({name: value for name, value in vae.config.items() if not name.startswith("_")}),
         "shapes": json.dumps(shapes),
     }
     np.savez_compressed(folder / "wan_vae.npz", **arrays)
