@@ -9,12 +9,18 @@ from mdctl.cli.options import Output
 
 app = typer.Typer(
     name="config",
-    help="Show and change your own defaults.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,
 )
 
 Name = Annotated[str, typer.Argument(help="image, output_dir, queue or namespace.")]
+
+
+@app.callback()
+def config(context: typer.Context, form: Output = output.Format.TABLE) -> None:
+    """Show and change your own defaults."""
+    if context.invoked_subcommand is None:
+        show(form)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import Abort, TyperException
 
-from mdctl.spec.errors import MdctlError
+from mdctl.spec.errors import MdctlError, OutputError
 
 INTERRUPTED = 130
 
@@ -74,8 +74,26 @@ def document(data: object, form: Format = Format.YAML) -> None:
 
 
 def text(line: str) -> None:
-    """Print a line of the result."""
-    typer.echo(line)
+    """Print a line of the result; leave where its reader has gone.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        typer.echo(line)
+    except OSError as error:
+        _close_stdout()
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit from None
+        raise OutputError(f"the result cannot be written: {error.strerror}; send it elsewhere") from None
+
+
+def progress(line: str) -> None:
+    """Print a line of a job that runs here; a reader that has gone does not stop the job."""
+    try:
+        typer.echo(line)
+    except OSError:
+        _close_stdout()
 
 
 def note(line: str) -> None:
@@ -97,18 +115,19 @@ def warning(line: str) -> None:
 def run(app: typer.Typer) -> NoReturn:
     """Run the command line and leave; a mistake ends in one message and its code, never in a traceback."""
     try:
-        code = app(standalone_mode=False)
-        sys.stdout.flush()
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except MdctlError as error:
         code = _failed(str(error), error.exit_code)
     except TyperException as error:
         code = _failed(error.format_message(), error.exit_code)
     except (Abort, KeyboardInterrupt):
         code = _failed("interrupted", INTERRUPTED)
-    except BrokenPipeError:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code)
+    sys.exit(code or 0)
+
+
+def _close_stdout() -> None:
+    """Let what is still to be written go nowhere, at exit too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(message: str, code: int) -> int:

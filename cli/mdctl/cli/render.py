@@ -44,8 +44,8 @@ def render(  # noqa: PLR0913 - each is an option of the verb
     options = placed(slice_name, num_slices, name, namespace, image, output_dir, queue)
     request = Request(source=source, asked=asked(options, overrides or ()), size=size)
     job = request.job()
-    output.notes(request.explanation(job))
     jobset = checked_jobset(job)
+    output.notes(request.explanation(job))
     for concern in concerns(job):
         output.warning(concern)
     output.document(jobset)

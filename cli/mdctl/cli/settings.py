@@ -1,14 +1,14 @@
 """The user's own defaults, in `$XDG_CONFIG_HOME/mdctl/config.yaml`: what a spec leaves unset is taken from there."""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from mdctl.cli.files import write_file
-from mdctl.spec.errors import SpecError
+from mdctl.spec.errors import OutputError, SpecError
 from mdctl.spec.fields import in_yaml_spelling
 from mdctl.spec.model import Directory, join
 from mdctl.spec.part import Part
@@ -67,7 +67,7 @@ def write_settings(settings: Settings) -> Path:
     """
     path = settings_path()
     text = yaml.safe_dump(settings.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=False)
-    write_file(path, text)
+    _write_whole(path, text)
     return path
 
 
@@ -77,3 +77,15 @@ def find_setting(name: str) -> str:
         if name.replace("-", "_") in (setting, field.alias):
             return setting
     raise SpecError(f"no setting is called {name!r}; there are: {', '.join(Settings.model_fields)}")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file, and its folder where needed, so that a reader finds the old text or the new, never a part."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            new = Path(folder, path.name)
+            new.write_text(text, encoding="utf-8")
+            os.replace(new, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}; choose another folder, or free this") from None

@@ -1,21 +1,20 @@
-"""Start a job: render and create it on a cluster, or write it down and run it here. A dry run is the first half."""
+"""Start a job: render it and create it on a cluster, or run it here. A dry run is the first half of either."""
 
-from pathlib import Path
 from typing import Any
 
 from mdctl.cli import output
-from mdctl.cli.files import write_file
 from mdctl.cli.request import Request
 from mdctl.spec.errors import SpecError
 from mdctl.spec.job import DiffusionJob
-from mdctl.spec.reading import dump_job, job_yaml
+from mdctl.spec.reading import dump_job
 
 
 def start(request: Request, *, dry_run: bool, form: output.Format) -> int:
     """Start what is asked for and return the code to leave with."""
     job = request.job()
+    jobset = None if request.local else checked_jobset(job)
     output.notes(request.explanation(job))
-    return _start_here(job, dry_run) if request.local else _start_on_cluster(job, dry_run, form)
+    return _start_here(job, dry_run) if jobset is None else _start_on_cluster(job, jobset, dry_run, form)
 
 
 def checked_jobset(job: DiffusionJob) -> dict[str, Any]:
@@ -36,17 +35,13 @@ def _start_here(job: DiffusionJob, dry_run: bool) -> int:
         output.document(dump_job(job))
         return 0
     check_inputs(job)
-    folder = job.spec.output_dir
-    if folder is not None and "://" not in folder:
-        write_file(Path(folder, "job.yaml"), job_yaml(job))
-    output.note(f"{job.metadata.name}: writing to {folder}")
-    return run_local(job, write=output.text)
+    output.note(f"{job.metadata.name}: writing to {job.spec.output_dir}")
+    return run_local(job, write=output.progress)
 
 
-def _start_on_cluster(job: DiffusionJob, dry_run: bool, form: output.Format) -> int:
+def _start_on_cluster(job: DiffusionJob, jobset: dict[str, Any], dry_run: bool, form: output.Format) -> int:
     from mdctl.render.concerns import concerns
 
-    jobset = checked_jobset(job)
     found = concerns(job)
     if dry_run:
         for concern in found:
@@ -57,6 +52,5 @@ def _start_on_cluster(job: DiffusionJob, dry_run: bool, form: output.Format) -> 
         raise SpecError("\n".join([f"{job.metadata.name} is not submitted:", *(f"  {concern}" for concern in found)]))
     from mdctl.cluster.apply import create
 
-    created = create(jobset)
-    output.record(created, form)
+    output.record(create(jobset), form)
     return 0
