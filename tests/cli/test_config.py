@@ -36,7 +36,7 @@ def test_a_file_of_settings_that_is_none_is_named(mdctl, folder):
     path.write_text("quue: a\n")
     found = mdctl("render", "train-wan")
     assert (found.code, found.out) == (2, "")
-    assert f"error: {path}:\n  quue: no such field; did you mean 'queue'?" in found.err
+    assert f"error: {path}: quue: no such field; did you mean 'queue'?" in found.err
 
 
 def test_a_write_that_fails_leaves_the_old_settings(mdctl, folder, monkeypatch):

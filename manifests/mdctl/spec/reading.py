@@ -69,8 +69,10 @@ def parse_job(data: Mapping[str, Any], where: str) -> DiffusionJob:
 
 
 def explain(error: ValidationError, part: type[BaseModel], where: str) -> str:
-    """Return everything that is wrong with a part as one screen, each problem with the path of its field."""
+    """Return everything that is wrong with a part, on one screen: each problem with the path of its field."""
     lines = [line for problem in error.errors(include_url=False) for line in _lines(dict(problem), part)]
+    if len(lines) == 1:
+        return f"{where}: {lines[0]}"
     more = [f"... and {len(lines) - MAX_PROBLEMS} more"] if len(lines) > MAX_PROBLEMS else []
     return "\n".join([f"{where}:", *("  " + line for line in [*lines[:MAX_PROBLEMS], *more])])
 
