@@ -9,6 +9,7 @@ from mdctl.parallel.attention import Attention
 from mdctl.parallel.attention.dot_product import dot_product_attention
 from mdctl.parallel.attention.kernels import KERNELS, by_length, unmasked
 from mdctl.parallel.attention.sharded import over_text, over_tokens
+from mdctl.parallel.blocks import scan_over
 from mdctl.parallel.execution import Execution
 from mdctl.parallel.remat import REMAT
 from mdctl.parallel.rules import constrain_over, num_token_shards
@@ -33,7 +34,7 @@ def make_execution(
         attention=over_mesh(over_tokens),
         cross_attention=over_mesh(over_text),
         constrain=constrain_over(mesh),
-        remat=REMAT[remat],
+        scan=scan_over(mesh, REMAT[remat], jnp.dtype(dtype)),
         token_multiple=num_token_shards(mesh),
         dtype=jnp.dtype(dtype),
         param_dtype=jnp.dtype(param_dtype),

@@ -4,9 +4,7 @@ A model takes an `Execution` and asks it nothing but to be applied; which kernel
 behind it was chosen once, at the edge, from the spec.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +12,9 @@ from jax.typing import DTypeLike
 
 from mdctl.parallel.attention import Attention
 from mdctl.parallel.attention.dot_product import dot_product_attention
-
-
-@runtime_checkable
-class Constrain(Protocol):
-    """Say how an activation is laid out over the mesh."""
-
-    def __call__(self, x: jax.Array, *axes: str | None) -> jax.Array:
-        """Constrain `x`, one logical axis name (or None) for each of its dimensions."""
-        ...
+from mdctl.parallel.blocks import Scan, scan_on_one_device
+from mdctl.parallel.remat import keep_everything
+from mdctl.parallel.rules import Constrain
 
 
 def unconstrained(x: jax.Array, *axes: str | None) -> jax.Array:
@@ -31,16 +23,15 @@ def unconstrained(x: jax.Array, *axes: str | None) -> jax.Array:
     return x
 
 
-def keep_everything(block: Callable[..., Any]) -> Callable[..., Any]:
-    """Rematerialise nothing."""
-    return block
+ON_ONE_DEVICE = scan_on_one_device(keep_everything)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
     """What a model needs to know of where it runs.
 
-    `attention` is over the tokens, which may be sharded; `cross_attention` over a text sequence, which is not.
+    `scan` runs a stack of blocks. Inside a block `attention` is over the tokens, which may be sharded, and
+    `cross_attention` over a text sequence, which is not.
     Sequences are padded to a multiple of `token_multiple`. `dtype` is that of activations, `param_dtype` that in which
     parameters are created.
     """
@@ -48,7 +39,7 @@ class Execution:
     attention: Attention = dot_product_attention
     cross_attention: Attention = dot_product_attention
     constrain: Constrain = unconstrained
-    remat: Callable[[Callable[..., Any]], Callable[..., Any]] = keep_everything
+    scan: Scan = ON_ONE_DEVICE
     token_multiple: int = 1
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32

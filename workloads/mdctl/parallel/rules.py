@@ -5,18 +5,17 @@ must be a multiple of its shards. A parameter's need not: it takes the longest r
 an odd dimension is cut into fewer parts, or not at all, and the memory tells.
 
 Parameters are cut along "embed" over every axis that does not already cut their features, so that one replica of the
-model is spread over all its devices; a layer's parameters are gathered where the layer runs.
+model is spread over all its devices; a layer's parameters are gathered where the layer runs (`mdctl.parallel.blocks`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from fnmatch import fnmatchcase
 from math import prod
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from mdctl.parallel.execution import Constrain
 from mdctl.spec.errors import SpecError
 
 BATCH = ("data", "fsdp")
@@ -49,18 +48,54 @@ ParameterLayout = Sequence[tuple[str, LogicalAxes]]
 """Pattern of dotted parameter names -> axes of the trailing dimensions; the first match counts."""
 
 
+@runtime_checkable
+class Constrain(Protocol):
+    """Say how an activation lies over the mesh."""
+
+    def __call__(self, x: jax.Array, *axes: str | None) -> jax.Array:
+        """Constrain `x`, one logical axis name (or None) for each of its dimensions."""
+        ...
+
+
 def constrain_over(mesh: Mesh) -> Constrain:
-    """Return the constraint on activations; it raises SpecError where a dimension is not a multiple of its shards."""
+    """Return the constraint on activations; it raises SpecError where a dimension is not a multiple of its shards.
+
+    Where a scan over blocks has laid some axes by hand, it says how the others cut what is left.
+    """
 
     def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
         assert len(axes) == x.ndim, (axes, x.shape)
+        spec = activation_sharding(mesh, *axes).spec
+        if jax.sharding.get_abstract_mesh().manual_axes:
+            return leave_to_xla(x, spec)
         for size, axis in zip(x.shape, axes, strict=True):
             if size % (shards := _count(mesh, ACTIVATIONS[axis])):
                 raise SpecError(f"{size} {axis} cannot be cut into {shards} equal shards; change the mesh or the batch")
-        constrained: jax.Array = jax.lax.with_sharding_constraint(x, activation_sharding(mesh, *axes))
-        return constrained
+        return _constrained(x, NamedSharding(mesh, spec))
 
     return constrain
+
+
+def hand_laid(mesh: Mesh) -> Set[str]:
+    """Return the axes along which a scan over blocks lays arrays itself: all but a tensor axis that cuts something."""
+    return {name for name in mesh.axis_names if name not in TENSOR or mesh.shape[name] == 1}
+
+
+def only(spec: PartitionSpec, names: Set[str]) -> PartitionSpec:
+    """Return the part of a spec that concerns some mesh axes."""
+    return PartitionSpec(*(tuple(name for name in part or () if name in names) or None for part in spec))
+
+
+def leave_to_xla(x: jax.Array, spec: PartitionSpec) -> jax.Array:
+    """Constrain `x` along the axes that are not laid by hand here."""
+    mesh = jax.sharding.get_abstract_mesh()
+    left = only(spec, set(mesh.axis_names) - set(mesh.manual_axes))
+    return x if not any(left) else _constrained(x, NamedSharding(mesh, left))
+
+
+def _constrained(x: jax.Array, sharding: NamedSharding) -> jax.Array:
+    constrained: jax.Array = jax.lax.with_sharding_constraint(x, sharding)
+    return constrained
 
 
 def activation_sharding(mesh: Mesh, *axes: str | None) -> NamedSharding:

@@ -23,6 +23,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from mdctl.models.umt5.config import UMT5Config
+from mdctl.models.umt5.sharding import BLOCKS
 from mdctl.parallel.execution import Execution
 
 # Keeps the softmax finite in a row that nothing may be attended to from.
@@ -49,11 +50,10 @@ class UMT5Encoder(nnx.Module):
         buckets_SR = jnp.asarray(position_buckets(tokens_BS.shape[1], self.cfg))
         graphdef, stacked = nnx.split(self.block)
 
-        @self.execution.remat
-        def block(x_BSD: Array, params: nnx.State[Any, Any]) -> tuple[Array, None]:
-            return nnx.merge(graphdef, params)(x_BSD, buckets_SR, mask_BS), None
+        def run_block(x_BSD: Array, params: nnx.State[Any, Any], *inputs: Any) -> Array:
+            return nnx.merge(graphdef, params)(x_BSD, *inputs)
 
-        x_BSD, _ = jax.lax.scan(block, self.shared(tokens_BS), stacked)
+        x_BSD = self.execution.scan(run_block, self.shared(tokens_BS), stacked, (buckets_SR, mask_BS), BLOCKS)
         return self.final_layer_norm(x_BSD)
 
 

@@ -29,6 +29,7 @@ from jaxtyping import Array, Bool, Float
 
 from mdctl.models.wan.config import WanConfig
 from mdctl.models.wan.rotary import THETA, Rotary, halve, rotary_positions, rotate
+from mdctl.models.wan.sharding import BLOCKS
 from mdctl.parallel.execution import Execution
 from mdctl.spec.shapes import LatentShape, PatchGrid
 
@@ -78,11 +79,10 @@ class WanTransformer(nnx.Module):
         mask_BL = real_BL if length > grid.tokens else None
         graphdef, stacked = nnx.split(self.blocks)
 
-        @self.execution.remat
-        def run_block(x_BLD: Array, params: nnx.State[Any, Any]) -> tuple[Array, None]:
-            return nnx.merge(graphdef, params)(x_BLD, text_BSD, e_B6D, rotary, mask_BL), None
+        def run_block(x_BLD: Array, params: nnx.State[Any, Any], *inputs: Any) -> Array:
+            return nnx.merge(graphdef, params)(x_BLD, *inputs)
 
-        return jax.lax.scan(run_block, x_BLD, stacked)[0]
+        return self.execution.scan(run_block, x_BLD, stacked, (text_BSD, e_B6D, rotary, mask_BL), BLOCKS)
 
 
 class PatchEmbedding(nnx.Module):

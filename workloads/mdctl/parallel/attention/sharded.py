@@ -1,45 +1,44 @@
-"""Attention over a mesh: each device attends from its own queries, for its own heads and videos.
+"""Attention inside a scan over blocks: each device attends from its own queries, for its own heads and videos.
 
-Over tokens, keys and values are gathered along the axes that cut them; the transpose of that gather is the sum of
-their gradients, left scattered as the keys were. Over a text, which every device of a sequence holds, nothing moves.
+Keys and values of tokens are gathered along the axes that cut the tokens; the transpose of that gather is the sum of
+their gradients, left scattered as the keys were. A text is whole on every device of a sequence, and nothing moves.
 """
-
-from functools import partial
 
 import jax
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
 from mdctl.parallel.attention import Attention
-from mdctl.parallel.rules import BATCH, TENSOR, TOKENS
+from mdctl.parallel.rules import TENSOR, TOKENS, hand_laid, num_token_shards
 
-QUERIES = PartitionSpec(BATCH, TOKENS, TENSOR, None)
-TEXT = PartitionSpec(BATCH, None, TENSOR, None)
+HEADS = PartitionSpec(None, None, TENSOR, None)
 
 
 def over_tokens(mesh: Mesh, kernel: Attention) -> Attention:
     """Return the attention of tokens to tokens: keys, values and mask are cut like the queries."""
-    gather = partial(jax.lax.all_gather, axis_name=TOKENS, axis=1, tiled=True)
+    if num_token_shards(mesh) == 1:
+        return over_text(mesh, kernel)
+    attend = over_text(mesh, kernel)
 
-    def gathered(q: Array, k: Array, v: Array, mask: Array | None = None) -> Array:
-        return kernel(q, gather(k), gather(v), None if mask is None else gather(mask))
+    def gather(x: Array) -> Array:
+        whole: Array = jax.lax.all_gather(x, TOKENS, axis=1, tiled=True)
+        return whole
 
-    return _sharded(mesh, gathered, keys=QUERIES, mask=PartitionSpec(BATCH, TOKENS))
+    def gathered(
+        q: Float[Array, "B L N K"],
+        k: Float[Array, "B S N K"],
+        v: Float[Array, "B S N K"],
+        mask: Bool[Array, "B S"] | None = None,
+    ) -> Float[Array, "B L N K"]:
+        return attend(q, gather(k), gather(v), None if mask is None else gather(mask))
+
+    return gathered
 
 
 def over_text(mesh: Mesh, kernel: Attention) -> Attention:
     """Return the attention of tokens to a text: keys, values and mask are whole in every part of the sequence."""
-    return _sharded(mesh, kernel, keys=TEXT, mask=PartitionSpec(BATCH))
-
-
-def _sharded(mesh: Mesh, kernel: Attention, *, keys: PartitionSpec, mask: PartitionSpec) -> Attention:
-    mapped = jax.shard_map(
-        kernel,
-        mesh=mesh,
-        in_specs=(QUERIES, keys, keys, mask),
-        out_specs=QUERIES,
-        check_vma=False,  # Pallas kernels do not say over which axes their results vary
-    )
+    if set(TENSOR) <= hand_laid(mesh):
+        return kernel
 
     def attend(
         q: Float[Array, "B L N K"],
@@ -47,6 +46,14 @@ def _sharded(mesh: Mesh, kernel: Attention, *, keys: PartitionSpec, mask: Partit
         v: Float[Array, "B S N K"],
         mask: Bool[Array, "B S"] | None = None,
     ) -> Float[Array, "B L N K"]:
-        return mapped(q, k, v, mask)
+        each = jax.shard_map(
+            kernel,
+            mesh=jax.sharding.get_abstract_mesh(),
+            in_specs=(HEADS, HEADS, HEADS, PartitionSpec()),
+            out_specs=HEADS,
+            axis_names=set(TENSOR),
+            check_vma=False,  # Pallas kernels do not say over which axes their results vary
+        )
+        return each(q, k, v, mask)
 
     return attend

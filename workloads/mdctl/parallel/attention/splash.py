@@ -33,7 +33,7 @@ class Tiles:
 TILES: Mapping[str, Tiles] = {
     "TPU v4": Tiles(queries=1024, keys=2048, keys_computed=1024),
     "TPU v5 lite": Tiles(queries=1024, keys=2048, keys_computed=1024),
-    "TPU v5": Tiles(queries=2048, keys=2048, keys_computed=1024),
+    "TPU v5": Tiles(queries=1024, keys=2048, keys_computed=1024),
     "TPU v6 lite": Tiles(queries=2048, keys=2048, keys_computed=1024),
     "TPU7x": Tiles(queries=2048, keys=2048, keys_computed=1024),
 }

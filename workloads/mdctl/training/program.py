@@ -1,0 +1,136 @@
+"""The compiled training step over a mesh: what a job runs, and what can be compiled for a slice that is not here.
+
+    params = program.draw(key)  or  program.denoiser.load(folder, program.param_shardings)
+    state = program.begin(params)
+    state, metrics = program.step(state, batch, null_conditioning)
+
+`state`, `batch` and `null_conditioning` of a program are the arguments of its step as ShapeDtypeStructs that carry
+their shardings: enough to compile it, to restore a checkpoint into it, and to place a batch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding
+
+from mdctl.diffusion.denoise import Conditioning, Params
+from mdctl.diffusion.process import Process
+from mdctl.models.family import Denoiser, find_family
+from mdctl.parallel.choice import make_execution
+from mdctl.parallel.rules import activation_sharding, parameter_shardings, replicated, shard_like
+from mdctl.spec.job import JobSpec
+from mdctl.spec.shapes import LatentShape
+from mdctl.spec.training import Training
+from mdctl.training.learning_rate import make_learning_rate
+from mdctl.training.objective import GlobalBatch, make_loss
+from mdctl.training.optimizer import AdamW
+from mdctl.training.state import TrainState, init_state
+from mdctl.training.step import TrainStep, make_train_step
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingProgram:
+    """One training step, laid out over a mesh. `begin` and `step` take over the buffers of their first argument."""
+
+    mesh: Mesh
+    denoiser: Denoiser
+    state: TrainState
+    batch: GlobalBatch
+    null_conditioning: Conditioning
+    draw: Callable[[jax.Array], Params]
+    begin: Callable[[Params], TrainState]
+    step: jax.stages.Wrapped
+
+    @property
+    def param_shardings(self) -> Any:
+        """Return the sharding of every parameter, as `denoiser.load` takes them."""
+        return _shardings(self.state.params)
+
+    def lower(self) -> jax.stages.Lowered:
+        """Trace the step for the devices of the mesh, which need not exist."""
+        return self.step.lower(self.state, self.batch, self.null_conditioning)
+
+
+def make_training_program(
+    spec: JobSpec, mesh: Mesh, shape: LatentShape, repository: Path | None = None
+) -> TrainingProgram:
+    """Return the training step of a job over `mesh`, for latents of `shape`.
+
+    The network's configuration is that in `repository`, a folder of weights, or without one the catalogue's.
+    """
+    family = find_family(spec.catalogue_model)
+    cfg = family.configure(spec.catalogue_model, repository)
+    execution = make_execution(
+        mesh, attention=spec.attention, remat=spec.remat, dtype=spec.model.activations_dtype, param_dtype="float32"
+    )
+    denoiser = family.denoiser(cfg, execution)
+    optimizer = _make_optimizer(spec.training, denoiser)
+    begin = partial(init_state, optimizer=optimizer, ema=spec.training.ema is not None)
+    state = _abstract_state(mesh, denoiser, begin)
+    return TrainingProgram(
+        mesh=mesh,
+        denoiser=denoiser,
+        state=state,
+        batch=_abstract_batch(mesh, shape, family.conditioning(cfg, spec.layout.global_batch)),
+        null_conditioning=_abstract_sample(mesh, family.conditioning(cfg, 1)),
+        draw=jax.jit(denoiser.init, out_shardings=_shardings(state.params)),
+        begin=jax.jit(begin, out_shardings=_shardings(state), donate_argnums=0),
+        step=jax.jit(
+            _make_step(spec.training, family.process, denoiser, optimizer),
+            out_shardings=(_shardings(state), replicated(mesh)),
+            donate_argnums=0,
+        ),
+    )
+
+
+def _make_optimizer(training: Training, denoiser: Denoiser) -> AdamW:
+    rate = make_learning_rate(training.schedule, training.optimizer.learning_rate, training.steps)
+    return AdamW(training.optimizer, rate, denoiser.decay_mask)
+
+
+def _make_step(training: Training, process: Process, denoiser: Denoiser, optimizer: AdamW) -> TrainStep:
+    return make_train_step(
+        make_loss(denoiser.denoise, process, training.objective, training.seed),
+        optimizer,
+        accumulation=training.gradient_accumulation,
+        ema_decay=None if training.ema is None else training.ema.decay,
+    )
+
+
+def _abstract_state(mesh: Mesh, denoiser: Denoiser, begin: Callable[[Params], TrainState]) -> TrainState:
+    """Return the state's shapes: moments and average lie as the parameters do, integers whole on every device."""
+    params = denoiser.abstract
+    state = jax.eval_shape(begin, params)
+    shardings = parameter_shardings(mesh, params, denoiser.layout)
+    placed: TrainState = jax.tree.map(_placed, state, shard_like(params, shardings, state, otherwise=replicated(mesh)))
+    return placed
+
+
+def _abstract_batch(mesh: Mesh, shape: LatentShape, conditioning: Conditioning) -> GlobalBatch:
+    (size,) = {leaf.shape[0] for leaf in jax.tree.leaves(conditioning)}
+    batch = {
+        "latents": jax.ShapeDtypeStruct((size, *shape), jnp.float32),
+        "conditioning": conditioning,
+        "rows": jax.ShapeDtypeStruct((size,), jnp.uint32),
+    }
+    placed: GlobalBatch = jax.tree.map(partial(_placed, sharding=activation_sharding(mesh, "batch")), batch)
+    return placed
+
+
+def _abstract_sample(mesh: Mesh, conditioning: Conditioning) -> Conditioning:
+    """Return the shapes of one sample's conditioning, without a batch dimension."""
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), conditioning)
+    return jax.tree.map(partial(_placed, sharding=replicated(mesh)), one)
+
+
+def _placed(leaf: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _shardings(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.sharding, tree)
