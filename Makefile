@@ -75,6 +75,7 @@ heavy: $(TEST) ## tests that need minutes or gigabytes
 .PHONY: bench
 bench: $(TEST) $(PARITY) ## ratios against the reference and against the bare imports
 	$(RUN)python benchmarks/cli_startup.py
+	$(RUN)python benchmarks/wan_step.py
 
 .PHONY: lock
 lock: $(TEST) ## resolve again and write the locks; UPGRADE=1 takes the newest versions
@@ -82,11 +83,12 @@ lock: $(TEST) ## resolve again and write the locks; UPGRADE=1 takes the newest v
 
 .venv/installed-%:
 	$(call install,.venv,test)
-	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(call install_mdctl,.venv)
 	@touch $@
 
 .venv-tpu/installed-%:
 	$(call install,.venv-tpu,tpu)
+	$(call install_mdctl,.venv-tpu)
 	@touch $@
 
 .venv-parity/installed-%:
@@ -105,4 +107,9 @@ define install
 		"$$found" -m venv $(1); }
 	@rm -f $(1)/installed-*
 	$(1)/bin/python -m pip install --quiet --require-hashes --requirement requirements/$(2).lock
+endef
+
+# $(call install_mdctl,ENVIRONMENT): install this folder as it is and stays, with what the lock brought
+define install_mdctl
+	$(1)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 endef

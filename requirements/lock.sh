@@ -9,8 +9,12 @@ compile() {
 }
 
 compile "$@" pyproject.toml --all-extras -o requirements/constraints.txt
+hashed() {
+    compile --generate-hashes -c requirements/constraints.txt pyproject.toml --extra build "$@"
+}
+
+hashed -o requirements/base.lock
 for extra in operator test tpu gpu; do
-    compile --generate-hashes -c requirements/constraints.txt pyproject.toml --extra "$extra" -o "requirements/$extra.lock"
+    hashed --extra "$extra" -o "requirements/$extra.lock"
 done
-compile --generate-hashes -c requirements/constraints.txt pyproject.toml -o requirements/base.lock
 compile "$@" --generate-hashes -c requirements/constraints.txt requirements/parity.in -o requirements/parity.lock

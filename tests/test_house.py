@@ -4,9 +4,11 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("cli", "manifests", "operator", "workloads")
@@ -68,6 +70,27 @@ def test_every_package_has_its_arrows():
 def test_the_locks_name_no_host():
     for path in tracked("requirements"):
         assert "://" not in path.read_text(), path
+
+
+def pins(path: Path) -> dict[str, str]:
+    """Return the version of every package that a lock holds."""
+    return dict(re.findall(r"^([a-z0-9.-]+)==([^ ]+)", path.read_text(), re.MULTILINE))
+
+
+def test_every_lock_holds_the_versions_of_one_resolution():
+    resolved = pins(ROOT / "requirements/constraints.txt")
+    for path in tracked("requirements/*.lock"):
+        if path.stem != "parity":  # the references bring packages of their own
+            assert pins(path).items() <= resolved.items(), path
+
+
+def test_the_resolution_is_of_what_the_project_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [Requirement(text) for group in project["optional-dependencies"].values() for text in group]
+    resolved = pins(ROOT / "requirements/constraints.txt")
+    for requirement in [*asked, *map(Requirement, project["dependencies"])]:
+        if requirement.name != project["name"]:
+            assert resolved[requirement.name.lower()] in requirement.specifier, requirement
 
 
 README = (ROOT / "README.md").read_text()
