@@ -1,7 +1,7 @@
 """Run a worker that kills itself with SIGKILL at one point: `killer.py POINT job.yaml`.
 
-    step-N     once step N has been recorded
-    seal-N     in the save of step N, between its files and its commit
+step-N     once step N has been recorded
+seal-N     in the save of step N, between its files and its commit
 """
 
 import os

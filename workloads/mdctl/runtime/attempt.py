@@ -22,7 +22,7 @@ from mdctl.runtime.attempts import Beginning, Diary, end_crash_loop, folder_of, 
 from mdctl.runtime.connect import check_platform, connect
 from mdctl.runtime.departure import Departure
 from mdctl.runtime.devices import check_devices, configure
-from mdctl.runtime.exits import CRASHED, Exit
+from mdctl.runtime.exits import Exit
 from mdctl.runtime.handshake import agree, begin
 from mdctl.runtime.lifeline import Lifeline
 from mdctl.runtime.log import fields, flush_log, log_to, shared, start_log
@@ -47,7 +47,6 @@ def run_attempt(job_file: Path, departure: Departure, stop: Stop, lifeline: Life
     place = read_place(os.environ)
     console = Console(highlight=False)
     start_log(place.rank, console)
-    departure.hooks.append(_say)
     job = read_job(job_file)
     configure(job.spec)
     check_platform(place, os.environ)
@@ -124,14 +123,6 @@ def _keep_diary(
     )
     logger.info(job.spec.layout.describe(), extra=shared())
     return output
-
-
-def _say(end: Exit, error: BaseException | None) -> None:
-    """Log how this host ends."""
-    if end.code == 0:
-        return
-    trace = error if end.code == CRASHED else None
-    logger.error(end.cause, exc_info=trace, extra=fields(exit=end.code))
 
 
 def _hung(departure: Departure, cause: str) -> None:

@@ -1,0 +1,68 @@
+"""One worker, as a pod starts it."""
+
+import json
+import os
+import select
+import signal
+
+import pytest
+
+from tests.runtime.conftest import PATIENCE, pid_of
+
+
+def exit_of(output):
+    return json.loads((output / "attempts/0001/host-0.exit.json").read_text())
+
+
+def ends(pid):
+    """Wait until a process that is not our child is gone."""
+    handle = os.pidfd_open(pid)
+    try:
+        return bool(select.select([handle], [], [], PATIENCE)[0])
+    finally:
+        os.close(handle)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_before_the_first_step_it_leaves_at_once_with_75(tmp_path, write_job, start, number):
+    worker = start("-m", "mdctl.runtime", write_job(tmp_path, tmp_path / "out"))
+    worker.expect("attempt begins")
+    worker.process.send_signal(number)
+    assert worker.end() == 75
+    end = exit_of(tmp_path / "out")
+    assert (end["code"], end["disrupted"]) == (75, True)
+    assert number.name in end["cause"]
+
+
+def test_when_nothing_happens_in_time_it_shows_all_stacks_and_leaves_with_76(tmp_path, write_job, start):
+    job = write_job(tmp_path, tmp_path / "out", timeouts={"compileMinutes": 0.0001})
+    worker = start("-m", "mdctl.runtime", job)
+    stacks = worker.expect("stacks of all threads")
+    assert "run_attempt" in stacks
+    worker.expect("hung: loading, encoding and the first step has not finished within 0.006 s")
+    assert worker.end() == 76
+    assert exit_of(tmp_path / "out")["code"] == 76
+    assert "stacks of all threads" in (tmp_path / "out/attempts/0001/host-0.log.jsonl").read_text()
+
+
+def test_an_output_directory_that_cannot_be_written_is_one_line_and_exit_code_2(tmp_path, write_job, start):
+    (tmp_path / "file").write_text("in the way")
+    worker = start("-m", "mdctl.runtime", write_job(tmp_path, tmp_path / "file" / "out"))
+    assert worker.end() == 2
+    (line,) = worker.said
+    assert "cannot be written: Not a directory; give it write access and room, or name another" in line
+    assert "Traceback" not in line
+
+
+def test_a_job_file_that_is_no_job_is_exit_code_2(tmp_path, start):
+    (tmp_path / "job.yaml").write_text("kind: DiffusionJob\nspec: {task: dance}\n")
+    worker = start("-m", "mdctl.runtime", tmp_path / "job.yaml")
+    worker.expect("spec.task")
+    assert worker.end() == 2
+
+
+def test_no_worker_outlives_its_supervisor(tmp_path, write_job, start):
+    worker = start("-m", "mdctl.runtime", write_job(tmp_path, tmp_path / "out"))
+    pid = pid_of(worker.expect("attempt begins"))
+    worker.process.kill()
+    assert ends(pid)
