@@ -74,7 +74,7 @@ def test_the_locks_name_no_host():
 
 def pins(path: Path) -> dict[str, str]:
     """Return the version of every package that a lock holds."""
-    return dict(re.findall(r"^([a-z0-9.-]+)==([^ ]+)", path.read_text(), re.MULTILINE))
+    return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", path.read_text(), re.MULTILINE))
 
 
 def test_every_lock_holds_the_versions_of_one_resolution():
