@@ -95,7 +95,9 @@ def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     if "items" in schema:
         result["items"] = _structural(schema["items"], definitions)
     if schema.get("nullable"):
-        result |= {"nullable": True, **({"enum": [*result["enum"], None]} if "enum" in result else {})}
+        result["nullable"] = True
+        if "enum" in result:  # the API server finds null in no list, be it in there or not
+            result["pattern"] = f"^({'|'.join(result.pop('enum'))})$"
     values = _free_values(schema)
     if values is not None:
         result["additionalProperties"] = _structural(values, definitions)
