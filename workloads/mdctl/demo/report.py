@@ -18,10 +18,8 @@ from mdctl.inference.contact_sheet import Row, contact_sheet
 from mdctl.inference.generate import generate
 from mdctl.models.family import find_family
 from mdctl.parallel.mesh import make_mesh
-from mdctl.runtime.devices import configure
 from mdctl.spec.errors import DataError
 from mdctl.spec.job import JobSpec
-from mdctl.spec.reading import read_job
 from mdctl.spec.shapes import PixelShape
 from mdctl.storage.repository import local_repository
 
@@ -29,13 +27,11 @@ UNTRAINED = "untrained"
 """Samples of the same network with random parameters go to this folder of the run."""
 
 
-def report(clips_folder: Path, run: Path, sheet: Path) -> bool:
-    """Print how near the samples of `run` (the output of a job that generates) are, and show them on a sheet.
+def report(spec: JobSpec, clips_folder: Path, run: Path, sheet: Path) -> bool:
+    """Print how near the samples in `run`, the output of the job `spec`, are to clips, and show both on a sheet.
 
     Returns whether they are near enough. Raises DataError if a caption has no sample.
     """
-    spec = read_job(run / "job.yaml").spec
-    configure(spec)
     decoding = Decoding(PixelShape(spec.video.frames, spec.video.height, spec.video.width), spec.video.fps)
     listed = listed_clips(epath.Path(clips_folder))
     clips = _stack({clip.name: clips_folder / clip.name for clip in listed}, decoding)
