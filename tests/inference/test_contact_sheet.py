@@ -24,14 +24,12 @@ def test_frames_are_spread_from_first_to_last(num_frames: int, shown: list[int])
 
 def test_every_video_has_its_strip_in_order() -> None:
     sheet = contact_sheet([Row("one", [video(10, 20), video(30, 40)]), Row("two", [video(50, 60), video(70, 80)])])
-    step = TILE_HEIGHT + MARGIN
-    first = MARGIN + LABEL_HEIGHT
-    second = first + 2 * step + LABEL_HEIGHT
-    tile_width = 2 * TILE_HEIGHT
-    assert sheet.shape == (second + 2 * step, 2 * tile_width + 2 * MARGIN, 3)
-    for top, greys in ((first, (10, 20)), (first + step, (30, 40)), (second, (50, 60)), (second + step, (70, 80))):
-        shown = sheet[top + TILE_HEIGHT // 2, [MARGIN + tile_width // 2, MARGIN + tile_width * 3 // 2], 0]
-        assert shown.tolist() == list(greys)
+    tile = 2 * TILE_HEIGHT
+    across, down = 2 * tile + MARGIN, LABEL_HEIGHT + TILE_HEIGHT + MARGIN
+    assert sheet.shape == (MARGIN + 2 * down, MARGIN + 2 * across, 3)
+    middles = [MARGIN + start + tile // 2 for start in (0, tile, across, across + tile)]
+    for row, greys in enumerate([[10, 20, 30, 40], [50, 60, 70, 80]]):
+        assert sheet[MARGIN + row * down + LABEL_HEIGHT + TILE_HEIGHT // 2, middles, 0].tolist() == greys
 
 
 def test_a_label_is_written_above_its_strips() -> None:

@@ -44,7 +44,9 @@ def report(spec: JobSpec, clips_folder: Path, run: Path, sheet: Path) -> bool:
         for clip, video, sample in zip(listed, clips, samples, strict=True)
     ]
     write_whole(sheet, encode_png(contact_sheet(rows)))
-    print(f"{table(listed, findings)}\n\n{sheet} shows each clip and, below it, its sample.")
+    print(
+        f"{table(listed, findings)}\n\n{sheet} shows each clip on the left and the sample of its caption on the right."
+    )
     return findings.passed
 
 

@@ -20,26 +20,25 @@ BACKGROUND, INK = "white", "black"
 
 
 class Row(NamedTuple):
-    """A label, and one or more videos to show under it, one below the other."""
+    """A label, and one or more videos to show under it, side by side."""
 
     label: str
     videos: Sequence[Video]
 
 
 def contact_sheet(rows: Sequence[Row]) -> UInt8[np.ndarray, "H W 3"]:
-    """Show videos of one shape, in at most `NUM_COLUMNS` frames each, evenly spaced from the first to the last."""
+    """Show videos of one shape, in at most `NUM_COLUMNS` frames each, evenly spaced from the first to the last.
+
+    Every row has as many videos.
+    """
     strips = [[_strip(video) for video in row.videos] for row in rows]
-    width = strips[0][0].width + 2 * MARGIN
-    height = sum(LABEL_HEIGHT + sum(strip.height + MARGIN for strip in each) for each in strips) + MARGIN
-    sheet = Image.new("RGB", (width, height), BACKGROUND)
+    across, down = strips[0][0].width + MARGIN, LABEL_HEIGHT + TILE_HEIGHT + MARGIN
+    sheet = Image.new("RGB", (MARGIN + across * len(strips[0]), MARGIN + down * len(rows)), BACKGROUND)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_SIZE)
-    top = MARGIN
-    for row, each in zip(rows, strips, strict=True):
-        draw.text((MARGIN, top), shortened(row.label, font, width - 2 * MARGIN), INK, font)
-        top += LABEL_HEIGHT
-        for strip in each:
-            sheet.paste(strip, (MARGIN, top))
-            top += strip.height + MARGIN
+    for top, row, each in zip(range(MARGIN, sheet.height, down), rows, strips, strict=True):
+        draw.text((MARGIN, top), shortened(row.label, font, sheet.width - 2 * MARGIN), INK, font)
+        for left, strip in zip(range(MARGIN, sheet.width, across), each, strict=True):
+            sheet.paste(strip, (left, top + LABEL_HEIGHT))
     return np.asarray(sheet)
 
 
