@@ -6,7 +6,7 @@ With `--local` the settings, which are for clusters, are left out.
 """
 
 import json
-import secrets
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +128,7 @@ def asked(options: Mapping[str, object], overrides: Sequence[str]) -> dict[str, 
 
 def random_suffix() -> str:
     """Return five characters that spell no word: 27 of them, so 14 million suffixes."""
-    return "".join(secrets.choice("bcdfghjklmnpqrstvwxz2456789") for _ in range(5))
+    return "".join("bcdfghjklmnpqrstvwxz2456789"[byte % 27] for byte in os.urandom(5))
 
 
 def explanation(job: DiffusionJob) -> list[str]:

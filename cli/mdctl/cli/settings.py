@@ -1,7 +1,7 @@
 """The user's own defaults, in `$XDG_CONFIG_HOME/mdctl/config.yaml`: what a spec leaves unset is taken from there."""
 
 import os
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +81,12 @@ def find_setting(name: str) -> str:
 
 def _write_whole(path: Path, text: str) -> None:
     """Write a file, and its folder where needed, so that a reader finds the old text or the new, never a part."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            new = Path(folder, path.name)
-            new.write_text(text, encoding="utf-8")
-            os.replace(new, path)
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, path)
     except OSError as error:
+        with suppress(OSError):
+            new.unlink()
         raise OutputError(f"{path}: cannot be written: {error.strerror}; choose another folder, or free this") from None
