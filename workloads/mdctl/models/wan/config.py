@@ -7,11 +7,11 @@ from typing import Any
 from mdctl.models.published import read_settings, refuse
 from mdctl.spec.shapes import Strides
 
+CLASS_NAME = "WanTransformer3DModel"
 PATCH_SIZE = Strides(1, 2, 2)
 
 # What the published class can do beside: only these values are implemented.
 FIXED: Mapping[str, tuple[Any, ...]] = {
-    "_class_name": ("WanTransformer3DModel",),
     "cross_attn_norm": (True,),
     "qk_norm": ("rms_norm_across_heads",),
     "image_dim": (None,),
@@ -60,6 +60,8 @@ class WanConfig:
         settings = read_settings(cls, published, fixed=FIXED)
         patch, head_dim = settings.get("patch_size", PATCH_SIZE), settings.get("attention_head_dim", 128)
         problems = []
+        if (name := published.get("_class_name", CLASS_NAME)) != CLASS_NAME:
+            problems.append(f"_class_name: {name} is not implemented here, only {CLASS_NAME} is")
         if len(patch) != len(PATCH_SIZE):
             problems.append(f"patch_size: {patch} has not one size for each of time, height and width")
         if head_dim % 2:
@@ -69,7 +71,8 @@ class WanConfig:
 
     def to_published(self) -> dict[str, Any]:
         """Return the config.json that the published class reads."""
-        return {name: values[0] for name, values in FIXED.items()} | asdict(self) | {"patch_size": [*self.patch_size]}
+        fixed = {name: values[0] for name, values in FIXED.items()}
+        return {"_class_name": CLASS_NAME, **fixed, **asdict(self), "patch_size": [*self.patch_size]}
 
     @property
     def width(self) -> int:
