@@ -3,8 +3,8 @@
 import json
 import signal
 
-from tests.runtime.conftest import kill, pid_of
 from tests.runtime.test_kill import metrics
+from tests.workers import kill, pid_of
 
 TWO_HOSTS = {"slice": "cpu-2x2"}
 

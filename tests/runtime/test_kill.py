@@ -9,7 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from tests.runtime.conftest import Process
+from tests.workers import Process
 
 KILLER = Path(__file__).with_name("killer.py")
 STEPS = 12

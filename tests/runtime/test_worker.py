@@ -1,26 +1,15 @@
 """One worker, as a pod starts it."""
 
 import json
-import os
-import select
 import signal
 
 import pytest
 
-from tests.runtime.conftest import PATIENCE, pid_of
+from tests.workers import ends, pid_of
 
 
 def exit_of(output):
     return json.loads((output / "attempts/0001/host-0.exit.json").read_text())
-
-
-def ends(pid):
-    """Wait until a process that is not our child is gone."""
-    handle = os.pidfd_open(pid)
-    try:
-        return bool(select.select([handle], [], [], PATIENCE)[0])
-    finally:
-        os.close(handle)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Self
 
 from mdctl.spec.environment import LIFELINE
@@ -40,8 +41,9 @@ class Lifeline:
         return heard.decode()
 
     def _watch(self, on_end: Callable[[], None]) -> None:
-        while self._end.recv(1):
-            pass
+        with suppress(ConnectionError):  # reset, if the parent ended before it heard all
+            while self._end.recv(1):
+                pass
         on_end()
 
 
