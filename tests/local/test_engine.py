@@ -54,8 +54,8 @@ def test_the_first_cause_counts_and_a_lost_peer_is_none(hosts, code):
 
 
 def test_records_of_the_log_become_words():
-    record = {"time": 1.5, "level": "info", "host": 1, "message": "step", "step": 40, "loss": 0.123456}
-    assert words(json.dumps(record)) == "step  step 40  loss 0.1235"
+    record = {"time": 1.5, "level": "info", "host": 1, "message": "trained", "step": 40, "loss": [0.123456, 2]}
+    assert words(json.dumps(record)) == "trained  step 40  loss 0.1235 2"
     warning = {"level": "warning", "message": "a clip is unreadable", "traceback": "Traceback: ..."}
     assert words(json.dumps(warning)) == "warning: a clip is unreadable\nTraceback: ..."
 

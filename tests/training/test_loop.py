@@ -108,3 +108,19 @@ def test_a_step_that_is_not_a_number_ends_it_before_anything_of_it_is_saved():
         run.start(0, 100, save_every=3)
     assert run.saved() == [3]
     assert run.finished[-1].step == 5
+
+
+def test_the_time_of_every_step_but_the_first_is_known():
+    run = Run()
+    run.start(0, 5, save_every=2)
+    assert run.finished[0].seconds is None
+    assert all(finished.seconds > 0 for finished in run.finished[1:])
+
+
+def test_the_time_of_a_step_is_not_that_of_a_save(monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr("mdctl.training.loop.time.monotonic", lambda: float(next(clock)))
+    run = Run()
+    run.save = lambda step, state: [next(clock) for _ in range(1000)]
+    run.start(0, 20, save_every=5)
+    assert max(finished.seconds for finished in run.finished[1:]) < 5

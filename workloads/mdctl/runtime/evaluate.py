@@ -54,7 +54,7 @@ class Evaluator:
             by_time = [float(loss) for loss in self.held_out(params)]
             found = {"held_out_loss": sum(by_time) / len(by_time), "held_out_loss_by_time": by_time}
         self.lines.write({"step": step, **found})
-        logger.info("evaluation", extra=shared(step=step, **found))
+        logger.info("evaluated", extra=shared(step=step, **found))
         if self.samples is not None:
             self.samples(step, params)
 

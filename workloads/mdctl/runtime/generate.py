@@ -1,11 +1,16 @@
 """The task `generate`: videos from prompts, each of them kept once it is written."""
 
+import logging
+
 from etils import epath
 
 from mdctl.inference.generate import generate
+from mdctl.runtime.log import shared
 from mdctl.runtime.progress import progress_bar
 from mdctl.runtime.task import Surroundings, Task
 from mdctl.spec.job import JobSpec
+
+logger = logging.getLogger(__name__)
 
 
 def count_videos(spec: JobSpec, output: epath.Path) -> int:
@@ -25,6 +30,7 @@ def run(around: Surroundings) -> None:
 
         generate(around.spec, around.mesh, around.output, done)
     around.watchdog.rest()
+    logger.info("videos are in %s", around.output / "samples", extra=shared())
 
 
 GENERATE = Task(count_videos, run)

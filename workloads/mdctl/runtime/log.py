@@ -108,4 +108,6 @@ def words(level: str, message: str, fields: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_short, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)

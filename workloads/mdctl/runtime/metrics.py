@@ -57,13 +57,13 @@ class Metrics:
             "grad_norm": finished.grad_norm,
             "learning_rate": finished.learning_rate,
             "seconds": finished.seconds,
-            "videos_per_second": self.global_batch / finished.seconds,
+            "videos_per_second": self.global_batch / finished.seconds if finished.seconds else None,
             "memory_gib": memory_in_use() / GIB,
         }
         self.lines.write(record)
         self.advance(finished.step, self.last)
         if finished.step % self.log_every == 0 or finished.step == self.last:
-            logger.info("step", extra=shared(**record))
+            logger.info("trained", extra=shared(**record))
 
 
 def memory_in_use() -> int:

@@ -9,6 +9,7 @@ reach as far as the checkpoint.
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from mdctl.spec.errors import WillFailAgain
 from mdctl.training.step import Metrics
 
 IN_FLIGHT = 2
+STEPS_TIMED = 10
 
 
 class Finished(NamedTuple):
@@ -27,7 +29,7 @@ class Finished(NamedTuple):
     loss: float
     grad_norm: float
     learning_rate: float
-    seconds: float
+    seconds: float | None  # mean of the last few; None for the first, which also compiled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,45 +71,55 @@ def train[State, Batch](
         step += 1
         running.add(step, metrics)
         if step % course.save_every == 0 or step == course.last:
-            running.settle()
-            hooks.save(step, state)
+            with running.interrupted():
+                hooks.save(step, state)
             saved = step
         if course.evaluate_every is not None and step % course.evaluate_every == 0:
-            running.settle()
-            hooks.evaluate(step, state)
-    running.settle()
-    if step > saved:
-        hooks.save(step, state)
+            with running.interrupted():
+                hooks.evaluate(step, state)
+    with running.interrupted():
+        if step > saved:
+            hooks.save(step, state)
     return state, step
 
 
 class _Running:
-    """Steps that were dispatched and not yet read, oldest first."""
+    """Steps that were dispatched and not yet read, oldest first; and a clock that stands still between steps."""
 
     def __init__(self, report: Callable[[Finished], None]) -> None:
         self._report = report
-        self._steps: deque[tuple[int, Metrics, float]] = deque()
-        self._last_read = 0.0
+        self._steps: deque[tuple[int, Metrics]] = deque()
+        self._read_at: deque[float] = deque(maxlen=STEPS_TIMED + 1)
+        self._interrupted = 0.0
 
     def add(self, step: int, metrics: Metrics) -> None:
-        """Add a step just dispatched, and read those that are old enough."""
-        self._steps.append((step, metrics, time.monotonic()))
+        """Add the step just dispatched, and read those that are old enough."""
+        self._steps.append((step, metrics))
         while len(self._steps) > IN_FLIGHT:
             self._read()
 
-    def settle(self) -> None:
-        """Wait for all steps and read them."""
+    @contextmanager
+    def interrupted(self) -> Iterator[None]:
+        """Wait for all steps and read them; the body is not counted as their time."""
         while self._steps:
             self._read()
+        began = time.monotonic()
+        yield
+        self._interrupted += time.monotonic() - began
 
     def _read(self) -> None:
-        step, metrics, dispatched = self._steps.popleft()
+        step, metrics = self._steps.popleft()
         values = jax.device_get(metrics)
-        began, self._last_read = max(dispatched, self._last_read), time.monotonic()
         loss, grad_norm = float(values["loss"]), float(values["grad_norm"])
         if not values["finite"]:
             raise WillFailAgain(
                 f"step {step}: the loss is {loss} and the gradient's norm {grad_norm}; "
                 f"lower the learning rate, clip the gradient, or look at the data of this step"
             )
-        self._report(Finished(step, loss, grad_norm, float(values["learning_rate"]), self._last_read - began))
+        self._report(Finished(step, loss, grad_norm, float(values["learning_rate"]), self._seconds()))
+
+    def _seconds(self) -> float | None:
+        """Return the mean time of the last steps; several are read at once before an interruption."""
+        self._read_at.append(time.monotonic() - self._interrupted)
+        timed = len(self._read_at) - 1
+        return (self._read_at[-1] - self._read_at[0]) / timed if timed else None
