@@ -55,6 +55,7 @@ class WanTransformer(nnx.Module):
         every position of it is attended to.
         """
         grid = LatentShape(*latents.shape[1:]).patches(self.cfg.patch_size)
+        assert max(grid) <= self.cfg.rope_max_seq_len, (grid, self.cfg.rope_max_seq_len)
         length = grid.tokens + -grid.tokens % self.execution.token_multiple
 
         temb_BD, e_B6D, text_BSD = self.condition_embedder(time, text)
