@@ -47,5 +47,4 @@ def test_the_host_needs_two_layers_beside_what_is_placed(repository: Path, num_d
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     seen = json.loads(done.stdout)
-    print(seen)
     assert seen["growth"] <= seen["placed"] + 2 * seen["layer"], seen
