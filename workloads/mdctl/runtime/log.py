@@ -7,8 +7,10 @@ host would say alike (`extra=shared(...)`) only rank 0 says on standard output.
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Mapping
+from logging.handlers import MemoryHandler
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +18,8 @@ from rich.console import Console
 from mdctl.storage.lines import Lines
 
 SECONDS_BETWEEN_FLUSHES = 60.0
+EARLY_RECORDS = 1000
+"""Records kept until the attempt has a folder."""
 
 
 def start_log(rank: int, console: Console) -> None:
@@ -24,7 +28,7 @@ def start_log(rank: int, console: Console) -> None:
     handler.addFilter(logging.Filter("mdctl"))
     handler.addFilter(lambda record: rank == 0 or not getattr(record, "shared", False))
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler, MemoryHandler(EARLY_RECORDS, flushLevel=sys.maxsize)]
     root.setLevel(logging.WARNING)
     logging.getLogger("mdctl").setLevel(logging.INFO)
     logging.captureWarnings(True)
@@ -41,8 +45,13 @@ def shared(**values: Any) -> dict[str, Any]:
 
 
 def log_to(lines: Lines, rank: int) -> None:
-    """Log to a file as well, from now on."""
-    logging.getLogger().addHandler(JsonLines(lines, rank))
+    """Log to a file as well, what has been said so far included."""
+    root, handler = logging.getLogger(), JsonLines(lines, rank)
+    for early in [each for each in root.handlers if isinstance(each, MemoryHandler)]:
+        early.setTarget(handler)
+        root.removeHandler(early)
+        early.close()
+    root.addHandler(handler)
 
 
 def flush_log() -> None:
@@ -98,7 +107,8 @@ class Words(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
-        self._console.print(words(record.levelname.lower(), record.getMessage(), getattr(record, "fields", {})))
+        line = words(record.levelname.lower(), record.getMessage(), getattr(record, "fields", {}))
+        self._console.print(line, markup=False, soft_wrap=True)
 
 
 def words(level: str, message: str, fields: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from mdctl.spec.errors import MdctlError, SpecError
+from mdctl.storage.lines import is_remote
 from mdctl.storage.seal import damage, write_seal
 
 ARRAYS = ("params", "opt_state", "ema")
@@ -124,7 +125,8 @@ def load_item(directory: str, step: int, item: str, abstract: Any) -> Any:
 
 def _folder(directory: str) -> epath.Path:
     """Return a directory as a path that holds from anywhere; Orbax wants no other."""
-    return epath.Path(directory).expanduser().resolve()
+    path = epath.Path(directory)
+    return path if is_remote(path) else path.expanduser().resolve()
 
 
 def _committed(directory: str) -> list[int]:

@@ -35,8 +35,11 @@ def damage(folder: epath.Path) -> str | None:
     return None
 
 
-def _sizes(folder: epath.Path) -> Iterator[tuple[str, int]]:
-    for parent, _, names in folder.walk():
-        for name in names:
-            path = parent / name
-            yield str(path.relative_to(folder)), path.stat().length
+def _sizes(folder: epath.Path, prefix: str = "") -> Iterator[tuple[str, int]]:
+    """Yield the name and size of every file below a folder (`walk` loses the scheme of `gs://`)."""
+    for path in folder.iterdir():
+        name = f"{prefix}{path.name}"
+        if path.is_dir():
+            yield from _sizes(path, f"{name}/")
+        else:
+            yield name, path.stat().length
