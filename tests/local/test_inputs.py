@@ -1,0 +1,56 @@
+import pytest
+
+from mdctl.local.inputs import check_inputs
+from mdctl.spec.errors import DataError
+from tests.spec.jobs import job
+
+TINY = {"name": "wan2.1-t2v-tiny", "weights": "weights"}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("weights", "clips"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "prompts.txt").write_text("a\n")
+
+
+def check(**spec):
+    check_inputs(job(slice="cpu-1", **{"model": TINY, **spec}))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"data": {"path": "clips"}},
+        {"data": {"path": "gs://bucket/clips"}},
+        {"data": {"type": "synthetic"}},
+        {"model": TINY | {"weights": "org/name"}, "data": {"path": "clips"}},
+        {"model": TINY | {"weights": "hf://org/name"}, "data": {"path": "clips"}},
+        {"task": "generate", "sampling": {"promptsFile": "prompts.txt"}},
+        {"task": "generate", "sampling": {"prompts": ["a"]}, "data": {"path": "none"}},
+    ],
+)
+def test_a_job_whose_inputs_are_here_or_elsewhere_may_start(here, spec):
+    check(**spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({}, "data.path is unset; name a folder of clips, data.path=FOLDER, or data.type=synthetic"),
+        ({"data": {"path": "none"}}, "; name another with data.path=PATH"),
+        ({"data": {"path": "demo/clips"}}, "`make demo` makes it, or `python -m mdctl.demo prepare`"),
+        ({"model": TINY | {"weights": "./none"}}, "model.weights is './none', which is not here"),
+        ({"model": TINY | {"weights": "demo/model"}}, "`make demo` makes it"),
+        (
+            {"task": "generate", "model": TINY | {"checkpoint": "run"}, "sampling": {"prompts": ["a"]}},
+            "model.checkpoint is 'run', which is not here",
+        ),
+        ({"task": "generate", "sampling": {"promptsFile": "none"}}, "sampling.promptsFile is 'none'"),
+    ],
+)
+def test_what_is_not_here_is_named_with_the_way_out(here, spec, message):
+    with pytest.raises(DataError) as error:
+        check(**spec)
+    assert message in str(error.value)
