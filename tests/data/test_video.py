@@ -50,8 +50,11 @@ ENCODE = """
 import hashlib
 import numpy as np
 from mdctl.data.video import encode_mp4
-noise = np.random.default_rng(0).integers(0, 256, (9, 48, 80, 3)).astype(np.uint8)
-print(hashlib.sha256(encode_mp4(noise, 16)).hexdigest())
+times, rows, columns = np.mgrid[:17, :64, :64]
+waves = 128 + 60 * np.sin(columns / 15 + times / 4) + 60 * np.cos(rows / 9)
+noisy = waves + np.random.default_rng(0).normal(0, 6, waves.shape)
+pixels = np.repeat(noisy.clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
+print(hashlib.sha256(encode_mp4(pixels, 16)).hexdigest())
 """
 
 
