@@ -7,9 +7,10 @@ from math import prod
 from mdctl.spec.layout import AXES, AxisSizes, Layout
 
 NUM_DEVICES = 8
+ONE_SLICE = AxisSizes(data=1, fsdp=1, context=1, tensor=1)
 
 
-def make_layout(shape: Mapping[str, int], dcn: AxisSizes = AxisSizes(1, 1, 1, 1)) -> Layout:
+def make_layout(shape: Mapping[str, int], dcn: AxisSizes = ONE_SLICE) -> Layout:
     """Return the layout with these axes inside a slice; those left out are 1."""
     sizes = {axis: shape.get(axis, 1) for axis in AXES}
     ici = AxisSizes(sizes["data"], sizes["fsdp"] * sizes["surplus"], sizes["context"], sizes["tensor"])

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 ATTENTION = ("dot_product", "flash")
 ATTENTION_TO_COME = ("cudnn", "cudnn_flash_te", "ring", "tokamax_flash", "tokamax_ring", "ulysses")
 
-REMAT = ("none", "full")
+REMAT = (
+    "none",
+    "full",
+    "attention",
+    "hidden_state_with_offload",
+    "matmul_without_batch",
+    "offload_matmul_without_batch",
+)
 REMAT_TO_COME = ("custom",)
 
 SAMPLERS = ("unipc", "euler")

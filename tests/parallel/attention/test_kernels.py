@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from unittest.mock import Mock
 
 import jax
@@ -32,12 +31,12 @@ def draw(queries: int, keys: int, dtype: str = "float32") -> tuple[Array, Array,
 def results(attention: Attention, q: Array, k: Array, v: Array, d_out: Array, mask: Array | None) -> tuple[Array, ...]:
     """Return the output and the gradients of q, k and v."""
 
-    @jax.jit
     def run(q: Array, k: Array, v: Array, d_out: Array) -> tuple[Array, ...]:
         out, vjp = jax.vjp(lambda q, k, v: attention(q, k, v, mask), q, k, v)
         return out, *vjp(d_out)
 
-    return run(q, k, v, d_out)
+    compiled: tuple[Array, ...] = jax.jit(run)(q, k, v, d_out)
+    return compiled
 
 
 def assert_close(got: tuple[Array, ...], expected: tuple[Array, ...], tolerance: float) -> None:
@@ -49,7 +48,7 @@ def assert_close(got: tuple[Array, ...], expected: tuple[Array, ...], tolerance:
 
 @pytest.mark.parametrize("kernel", FLASH.values(), ids=FLASH)
 @pytest.mark.parametrize("masked", [False, True], ids=["all-keys", "masked"])
-@pytest.mark.parametrize(("queries", "keys"), [(256, 512), (300, 700), (5, 3), (130, 1)], ids=str)
+@pytest.mark.parametrize(("queries", "keys"), [(256, 512), (300, 700), (5, 3), (130, 2)], ids=str)
 def test_flash_equals_dot_product_in_both_directions(kernel: Attention, masked: bool, queries: int, keys: int) -> None:
     inputs = draw(queries, keys)
     mask = jnp.asarray(np.random.default_rng(0).random((2, keys)) < 0.5).at[:, 0].set(True) if masked else None
@@ -88,7 +87,7 @@ def test_tiles_waste_little(length: int, largest: int) -> None:
     tile = fit_tile(length, largest)
     assert tile % LANES == 0
     assert tile <= largest
-    assert -length % tile < max(LANES, 0.2 * length)
+    assert length + -length % tile <= 1.34 * (length + -length % LANES)
 
 
 def test_long_sequences_get_large_tiles() -> None:

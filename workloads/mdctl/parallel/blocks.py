@@ -68,9 +68,11 @@ def scan_on_one_device(remat: Remat) -> Scan:
 
 def scan_over(mesh: Mesh, remat: Remat, dtype: DTypeLike) -> Scan:
     """Return (1) over a mesh; parameters that are cut are read in `dtype`."""
+    by_hand = hand_laid(mesh)
+    if not by_hand:
+        return scan_on_one_device(remat)
 
     def scan(block: Block, x: jax.Array, params: Any, inputs: tuple[Any, ...], layout: BlockLayout) -> jax.Array:
-        by_hand = hand_laid(mesh)
         cuts = jax.tree.map(lambda sharding: sharding.spec, parameter_shardings(mesh, params, layout.params))
 
         def on_each_device(x: jax.Array, params: Any, inputs: tuple[Any, ...]) -> jax.Array:

@@ -49,10 +49,10 @@ REMAT: Mapping[str, Remat] = {
     "none": keep_everything,
     "full": _keep(policies.nothing_saveable),
     "attention": _keep(policies.save_only_these_names(ATTENTION_RESIDUALS)),
-    "attention_offload": _offload_carry,
-    "matmuls": _keep(policies.dots_with_no_batch_dims_saveable),
-    "matmuls_offload": _keep(policies.offload_dot_with_no_batch_dims("device", "pinned_host")),
+    "hidden_state_with_offload": _offload_carry,
+    "matmul_without_batch": _keep(policies.dots_with_no_batch_dims_saveable),
+    "offload_matmul_without_batch": _keep(policies.offload_dot_with_no_batch_dims("device", "pinned_host")),
 }
-"""By name. `attention` keeps the kernels' output and log of the sum, so that no kernel runs twice, `attention_offload`
-the same and what flows into a block in host memory; `matmuls` keeps products with weights, `matmuls_offload` in host
-memory."""
+"""By name. `attention` keeps the kernels' output and log of the sum, so that no kernel runs twice;
+`hidden_state_with_offload` that and what flows into a block, in host memory; `matmul_without_batch` products with
+weights; `offload_matmul_without_batch` those, in host memory."""

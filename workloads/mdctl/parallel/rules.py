@@ -77,8 +77,12 @@ def constrain_over(mesh: Mesh) -> Constrain:
 
 
 def hand_laid(mesh: Mesh) -> Set[str]:
-    """Return the axes along which a scan over blocks lays arrays itself: all but a tensor axis that cuts something."""
-    return {name for name in mesh.axis_names if name not in TENSOR or mesh.shape[name] == 1}
+    """Return the axes along which a scan over blocks lays arrays itself: none if nothing but the tensor axis cuts.
+
+    The tensor axis is XLA's, unless it is 1: then it is taken too, since Pallas kernels want all or nothing.
+    """
+    cutting = {name for name in mesh.axis_names if mesh.shape[name] > 1}
+    return set(mesh.axis_names) - (cutting & set(TENSOR)) if cutting - set(TENSOR) else set()
 
 
 def only(spec: PartitionSpec, names: Set[str]) -> PartitionSpec:

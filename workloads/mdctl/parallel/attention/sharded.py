@@ -37,7 +37,7 @@ def over_tokens(mesh: Mesh, kernel: Attention) -> Attention:
 
 def over_text(mesh: Mesh, kernel: Attention) -> Attention:
     """Return the attention of tokens to a text: keys, values and mask are whole in every part of the sequence."""
-    if set(TENSOR) <= hand_laid(mesh):
+    if mesh.shape["tensor"] == 1:
         return kernel
 
     def attend(
@@ -48,7 +48,7 @@ def over_text(mesh: Mesh, kernel: Attention) -> Attention:
     ) -> Float[Array, "B L N K"]:
         each = jax.shard_map(
             kernel,
-            mesh=jax.sharding.get_abstract_mesh(),
+            mesh=jax.sharding.get_abstract_mesh() if hand_laid(mesh) else mesh,
             in_specs=(HEADS, HEADS, HEADS, PartitionSpec()),
             out_specs=HEADS,
             axis_names=set(TENSOR),
