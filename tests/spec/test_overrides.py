@@ -76,6 +76,7 @@ def test_every_short_name_leads_to_fields(name):
         ("learning_rate=1e-4", lambda spec: spec.training.optimizer.learning_rate == 1e-4),
         ("attention=DOT_PRODUCT", lambda spec: spec.attention.kernel == "dot_product"),
         ("remat_policy=NONE", lambda spec: spec.remat == "none"),
+        ("remat_policy=MATMUL_WITHOUT_BATCH", lambda spec: spec.remat == "matmul_without_batch"),
         ("output_dir=gs://b/a", lambda spec: spec.output_dir == "gs://b/a"),
         ("jax_cache_dir=gs://b/c", lambda spec: spec.compilation_cache_dir == "gs://b/c"),
         ("weights_dtype=Float32", lambda spec: spec.model.weights_dtype == "float32"),

@@ -48,7 +48,9 @@ class JobSpec(Part):
     mesh: MeshSpec = MeshSpec()
     attention: AttentionSpec = AttentionSpec()
     remat: str = "full"
-    """What the backward pass computes anew: `none`, `full`, ..."""
+    """What the backward pass keeps of the forward pass: `none` computes nothing anew, `full` keeps what flows into each
+    block, `attention` also what attention kernels gave, `hidden_state_with_offload` the same in the host's memory,
+    `matmul_without_batch` products with weights, `offload_matmul_without_batch` those in the host's memory."""
     video: VideoSpec = VideoSpec()
     batch: Batch = Batch()
     """Unset is one video for each group of devices that shares parameters' batch (data x fsdp)."""
