@@ -66,7 +66,8 @@ parity: $(TEST) $(PARITY) ## compare with diffusers and transformers, run live
 	$(RUN)python -m tests.parity
 
 .PHONY: fit
-fit: $(TEST) $(TPU) ## compile train-wan for v5p-64 with libtpu and print whether it fits
+fit: $(TPU) ## compile train-wan for v5p-64 with libtpu and print whether it fits
+	.venv-tpu/bin/python benchmarks/fit
 
 .PHONY: heavy
 heavy: $(TEST) ## tests that need minutes or gigabytes

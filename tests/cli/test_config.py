@@ -11,6 +11,7 @@ def test_settings_are_set_got_shown_and_forgotten(mdctl, folder):
     assert mdctl("config", "get", "outputDir").out == "gs://b/runs\n"
     shown = {each["name"]: each["value"] for each in json.loads(mdctl("config", "show", "-o", "json").out)}
     assert shown == {"image": None, "output_dir": "gs://b/runs", "queue": "research", "namespace": None}
+    assert mdctl("config").out == mdctl("config", "show").out
     mdctl("config", "unset", "queue")
     assert (folder / "config/mdctl/config.yaml").read_text() == "outputDir: gs://b/runs\n"
 

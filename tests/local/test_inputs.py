@@ -25,7 +25,6 @@ def check(**spec):
         {"data": {"path": "clips"}},
         {"data": {"path": "gs://bucket/clips"}},
         {"data": {"type": "synthetic"}},
-        {"model": TINY | {"weights": "org/name"}, "data": {"path": "clips"}},
         {"model": TINY | {"weights": "hf://org/name"}, "data": {"path": "clips"}},
         {"task": "generate", "sampling": {"promptsFile": "prompts.txt"}},
         {"task": "generate", "sampling": {"prompts": ["a"]}, "data": {"path": "none"}},
@@ -42,6 +41,7 @@ def test_a_job_whose_inputs_are_here_or_elsewhere_may_start(here, spec):
         ({"data": {"path": "none"}}, "; name another with data.path=PATH"),
         ({"data": {"path": "demo/clips"}}, "`make demo` makes it, or `python -m mdctl.demo prepare`"),
         ({"model": TINY | {"weights": "./none"}}, "model.weights is './none', which is not here"),
+        ({"model": TINY | {"weights": "org/name"}}, "name another folder, or hf://ORG/NAME, with model.weights=..."),
         ({"model": TINY | {"weights": "demo/model"}}, "`make demo` makes it"),
         (
             {"task": "generate", "model": TINY | {"checkpoint": "run"}, "sampling": {"prompts": ["a"]}},

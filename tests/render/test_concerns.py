@@ -16,12 +16,20 @@ def test_a_job_with_a_bucket_and_a_data_set_is_of_no_concern():
         ([DATA[0]], ["data.path is None"]),
         ([], ["outputDir", "data.path"]),
         ([DATA[0], "dataset_type=synthetic"], []),
+        ([*DATA, "model.weights=demo/model"], ["model.weights is 'demo/model'"]),
+        ([*DATA, "model.weights=hf://org/name"], []),
     ],
 )
 def test_what_pods_would_lack_is_said_with_the_way_out(overrides, words):
     found = concerns(recipe_job("train-wan", *overrides))
     assert len(found) == len(words)
     assert all(word in sentence and "set " in sentence for word, sentence in zip(words, found, strict=True))
+
+
+def test_generating_reads_from_where_pods_can():
+    overrides = ["output_dir=gs://b/o", "sampling.promptsFile=a.txt", "model.checkpoint=outputs/run"]
+    found = concerns(recipe_job("generate-wan", *overrides))
+    assert [sentence.partition(" is ")[0] for sentence in found] == ["model.checkpoint", "sampling.promptsFile"]
 
 
 def test_generating_needs_no_data_set():

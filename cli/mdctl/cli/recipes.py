@@ -24,6 +24,7 @@ def recipes(context: typer.Context, form: Output = output.Format.TABLE) -> None:
 def show(
     name: Annotated[str, typer.Argument(help="A recipe's name.")],
     size: Annotated[str, typer.Option("--size", help="full, or another size that it has.")] = "full",
+    form: Output = output.Format.YAML,
 ) -> None:
     """Print a recipe as a job: what differs from the defaults.
 
@@ -35,4 +36,4 @@ def show(
 
     recipe = find_recipe(name)
     output.note(recipe.description)
-    output.document(recipe.job(size))
+    output.document(recipe.job(size), form)

@@ -19,7 +19,4 @@ def schema(
     from mdctl.spec.schema import crd as definition
     from mdctl.spec.schema import json_schema
 
-    if crd:
-        output.document(definition())
-    else:
-        output.document(json_schema(), output.Format.JSON)
+    output.document(definition() if crd else json_schema(), output.Format.YAML if crd else output.Format.JSON)

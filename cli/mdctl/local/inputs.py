@@ -24,26 +24,17 @@ def check_inputs(job: DiffusionJob) -> None:
         "sampling.promptsFile": None if training else spec.sampling.prompts_file,
     }
     for field, place in inputs.items():
-        if place is not None and not _is_there(field, place):
+        if place is not None and "://" not in place and not Path(place).expanduser().exists():
             raise DataError(f"{field} is {place!r}, which is not here ({Path.cwd()}); {_way_out(field, place)}")
     if training and spec.data.type == "folder" and spec.data.path is None:
         raise DataError("data.path is unset; name a folder of clips, data.path=FOLDER, or data.type=synthetic")
 
 
-def _is_there(field: str, place: str) -> bool:
-    if "://" in place or Path(place).expanduser().exists():
-        return True
-    hub = field == "model.weights" and place.count("/") == 1 and place[0] not in "/.~"
-    return hub and not _is_of_demo(place)
-
-
-def _is_of_demo(place: str) -> bool:
-    return Path(place).parts[:1] == (DEMO,)
-
-
 def _way_out(field: str, place: str) -> str:
-    if _is_of_demo(place):
+    if Path(place).parts[:1] == (DEMO,):
         return "`make demo` makes it, or `python -m mdctl.demo prepare`, in the folder you run mdctl from"
     if field == "model.checkpoint":
         return "train one first (`mdctl submit train-wan --local`), or name its output directory with --checkpoint"
+    if field == "model.weights":
+        return "name another folder, or hf://ORG/NAME, with model.weights=..."
     return f"name another with {field}=PATH"

@@ -12,6 +12,13 @@ def concerns(job: DiffusionJob) -> list[str]:
             f"outputDir is {spec.output_dir!r}: pods lose what they write outside gs://, and hosts do not see each "
             "other's files; set outputDir=gs://BUCKET/FOLDER"
         )
+    for field, place, schemes in (
+        ("model.weights", spec.model.weights, "hf://ORG/NAME or gs://BUCKET/FOLDER"),
+        ("model.checkpoint", spec.model.checkpoint, "gs://BUCKET/FOLDER"),
+        ("sampling.promptsFile", spec.sampling.prompts_file, "gs://BUCKET/FILE"),
+    ):
+        if place is not None and "://" not in place:
+            found.append(f"{field} is {place!r}: pods see no folder of this computer; set {field}={schemes}")
     if spec.task == "train" and spec.data.type == "folder" and not (spec.data.path or "").startswith("gs://"):
         found.append(
             f"data.path is {spec.data.path!r}: pods see no folder of this computer; "

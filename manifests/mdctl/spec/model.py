@@ -11,7 +11,7 @@ Dtype = Literal["float32", "bfloat16"]
 
 
 def _location(value: str) -> str:
-    """Accept a folder, `gs://bucket/path`, `hf://org/name`, and `org/name` as the hub spells it."""
+    """Accept a folder, `gs://bucket/path` and `hf://org/name`."""
     scheme, separator, rest = value.partition("://")
     if separator and scheme not in ("gs", "hf"):
         raise ValueError(f"{value!r} has the scheme {scheme!r}; use a folder, gs://bucket/path or hf://org/name")
