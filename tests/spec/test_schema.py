@@ -43,7 +43,7 @@ def nodes(schema, path="spec"):
 
 
 def test_the_installed_definition_is_current():
-    assert yaml.safe_load(CRD_FILE.read_text()) == crd(), f"if this change is meant: mdctl schema --crd > {CRD_FILE}"
+    assert yaml.safe_load(CRD_FILE.read_text()) == crd(), f"if this change is meant: mdctl schema --crd > manifests/install/crd/{CRD_FILE.name}"
 
 
 @pytest.mark.parametrize("schema", [pytest.param(schema, id=path) for path, schema in nodes(STRUCTURAL)])
