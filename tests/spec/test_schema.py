@@ -43,7 +43,8 @@ def nodes(schema, path="spec"):
 
 
 def test_the_installed_definition_is_current():
-    assert yaml.safe_load(CRD_FILE.read_text()) == crd(), f"if this change is meant: mdctl schema --crd > manifests/install/crd/{CRD_FILE.name}"
+    way = f"if this change is meant: mdctl schema --crd > manifests/install/crd/{CRD_FILE.name}"
+    assert yaml.safe_load(CRD_FILE.read_text()) == crd(), way
 
 
 @pytest.mark.parametrize("schema", [pytest.param(schema, id=path) for path, schema in nodes(STRUCTURAL)])
