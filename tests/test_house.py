@@ -43,7 +43,7 @@ def test_every_package_in_a_room_is_a_regular_one():
 
 def test_no_package_is_in_two_rooms():
     homes = [path.relative_to(ROOT).parts[:3] for path in SOURCES]
-    rooms: dict[str, set[str]] = {}
+    rooms = {}
     for room, _, package in homes:
         rooms.setdefault(package, set()).add(room)
     assert {package: where for package, where in rooms.items() if len(where) > 1} == {}

@@ -25,7 +25,7 @@ def test_a_slice_is_kept_under_the_name_that_it_resolves_to():
 
 def test_a_job_cannot_be_changed():
     with pytest.raises(ValidationError, match="frozen"):
-        job().spec.num_slices = 3  # type: ignore[misc]  # what is tested
+        job().spec.num_slices = 3
 
 
 def test_checkpoints_are_in_the_output_directory_unless_said_otherwise():
