@@ -35,7 +35,7 @@ from mdctl.parallel.choice import make_execution
 from mdctl.parallel.rules import parameter_shardings
 from mdctl.spec.errors import SpecError, WillFailAgain
 from mdctl.spec.job import JobSpec
-from mdctl.spec.model import join
+from mdctl.spec.model import Dtype, join
 from mdctl.spec.shapes import PixelShape
 from mdctl.storage.checkpoints import load_item, newest_whole
 from mdctl.storage.repository import local_repository
@@ -69,9 +69,8 @@ def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Callable[[int,
     assert spec.weights is not None
     repository = local_repository(spec.weights, spec.model.revision)
     family = find_family(spec.catalogue_model)
-    conditioning = encode_prompts(
-        family, repository, [*(each.prompt for each in wanted), spec.sampling.negative_prompt]
-    )
+    texts = [*(each.prompt for each in wanted), spec.sampling.negative_prompt]
+    conditioning = encode_prompts(family, repository, texts, spec.model.activations_dtype)
     negative = {name: values[-1] for name, values in conditioning.items()}
     denoiser = open_denoiser(spec, family, repository, mesh)
     params = load_params(spec, denoiser, repository, mesh, step)
@@ -106,9 +105,9 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower())[:48].strip("-") or "empty"
 
 
-def encode_prompts(family: Family, repository: Path, prompts: Sequence[str]) -> HostConditioning:
+def encode_prompts(family: Family, repository: Path, prompts: Sequence[str], dtype: Dtype) -> HostConditioning:
     """Return the conditioning of prompts as host arrays; the encoder is loaded for it and dropped."""
-    encode = family.load_text(repository)
+    encode = family.load_text(repository, dtype)
     parts = [
         jax.tree.map(np.asarray, encode(prompts[start : start + PROMPTS_AT_A_TIME]))
         for start in range(0, len(prompts), PROMPTS_AT_A_TIME)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float32
 
 from mdctl.diffusion.denoise import Denoise, Params
@@ -46,6 +47,7 @@ class Denoiser:
 class Family:
     """What the rest of mdctl knows of a family of models. A repository is a folder in the Hugging Face layout.
 
+    `load_text` takes the dtype in which the encoder is held and computes; what it gives is float32 in any case.
     `configure(model, repository)` gives the denoiser's configuration: the repository's, or without one the catalogue's.
     """
 
@@ -54,7 +56,7 @@ class Family:
     configure: Callable[[CatalogueModel, Path | None], Any]
     denoiser: Callable[[Any, Execution], Denoiser]
     conditioning: Callable[[Any, int], Mapping[str, jax.ShapeDtypeStruct]]
-    load_text: Callable[[Path], Callable[[Sequence[str]], TextConditioning]]
+    load_text: Callable[[Path, DTypeLike], Callable[[Sequence[str]], TextConditioning]]
     load_codec: Callable[[Path], Codec]
     sampling_shift: Callable[[Path], float]
 

@@ -20,7 +20,7 @@ from mdctl.runtime.network import Network
 from mdctl.runtime.peers import Peers
 from mdctl.spec.errors import DataError, PeerLost, SpecError
 from mdctl.spec.job import JobSpec
-from mdctl.spec.model import join
+from mdctl.spec.model import Dtype, join
 from mdctl.spec.shapes import PixelShape
 
 
@@ -64,14 +64,15 @@ def open_folder(spec: JobSpec, family: Family, repository: Path, peers: Peers, p
     if len(set(peers.gather("index", index.fingerprint, patience))) > 1:
         raise DataError(f"hosts see different clips in {spec.data.path}; give all of them the same folder")
     loaded: dict[str, Any] = {}
-    source = FolderSource(index=index, decoding=decoding, encoders=_encoders(family, repository, loaded), cache=kept)
+    encoders = _encoders(family, repository, spec.model.activations_dtype, loaded)
+    source = FolderSource(index=index, decoding=decoding, encoders=encoders, cache=kept)
     dataset = folder_dataset(source, seed=spec.training.seed, num_held_out=spec.data.held_out)
     loaded.clear()  # everything is encoded, and encoders are large
     return dataset
 
 
-def _encoders(family: Family, repository: Path, loaded: dict[str, Any]) -> Encoders:
-    """Return the repository's encoders; each goes into `loaded` once there is something for it to encode."""
+def _encoders(family: Family, repository: Path, dtype: Dtype, loaded: dict[str, Any]) -> Encoders:
+    """Return the repository's encoders, that of text in `dtype`; each goes into `loaded` when something is to encode."""
 
     def pixels(videos: np.ndarray) -> Any:
         if "codec" not in loaded:
@@ -80,14 +81,15 @@ def _encoders(family: Family, repository: Path, loaded: dict[str, Any]) -> Encod
 
     def text(captions: Sequence[str]) -> Any:
         if "text" not in loaded:
-            loaded["text"] = family.load_text(repository)
+            loaded["text"] = family.load_text(repository, dtype)
         return loaded["text"](captions)
 
+    weights = folder_digest(repository / "text_encoder") + folder_digest(repository / "tokenizer")
     return Encoders(
         pixels=pixels,
         text=text,
         pixels_fingerprint=folder_digest(repository / "vae"),
-        text_fingerprint=folder_digest(repository / "text_encoder") + folder_digest(repository / "tokenizer"),
+        text_fingerprint=f"{weights}/{dtype}",
     )
 
 

@@ -128,7 +128,7 @@ def open_sampling(around: Surroundings, network: Network, evaluation: Evaluation
     assert repository is not None
     wanted = wanted_samples(spec, evaluation)
     texts = [*(each.prompt for each in wanted), spec.sampling.negative_prompt]
-    conditioning = encode_prompts(network.family, repository, texts)
+    conditioning = encode_prompts(network.family, repository, texts, spec.model.activations_dtype)
     return Prompts(
         around=around,
         network=network,

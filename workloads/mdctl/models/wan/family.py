@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float32
 
 from mdctl.diffusion.denoise import Params
@@ -94,9 +95,9 @@ def conditioning(cfg: WanConfig, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
     return {"text": jax.ShapeDtypeStruct((batch, LENGTH, cfg.text_dim), jnp.float32)}
 
 
-def load_text(repository: Path) -> Callable[[Sequence[str]], TextConditioning]:
+def load_text(repository: Path, dtype: DTypeLike) -> Callable[[Sequence[str]], TextConditioning]:
     """Load the text encoder of a repository."""
-    encoder = load_text_encoder(repository)
+    encoder = load_text_encoder(repository, dtype=dtype)
     return lambda prompts: {"text": encoder.encode(prompts)}
 
 
