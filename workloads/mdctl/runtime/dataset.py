@@ -72,7 +72,7 @@ def open_folder(spec: JobSpec, family: Family, repository: Path, peers: Peers, p
 
 
 def _encoders(family: Family, repository: Path, dtype: Dtype, loaded: dict[str, Any]) -> Encoders:
-    """Return the repository's encoders, that of text in `dtype`; each goes into `loaded` when something is to encode."""
+    """Return the repository's encoders, that of text in `dtype`; each goes into `loaded` when there is need of it."""
 
     def pixels(videos: np.ndarray) -> Any:
         if "codec" not in loaded:
