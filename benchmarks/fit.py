@@ -1,0 +1,133 @@
+"""Compile the training step of a recipe for its slice, without the slice, and say whether it fits.
+
+    python benchmarks/fit.py [RECIPE] [path.to.field=value ...]
+
+libtpu compiles for a topology that is not there, with the flags that the job's pods set. Printed are the memory of one
+device as the compiler allots it, and a band of step times (see `cost`). Ends with 1 if the step does not fit.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from mdctl.spec.errors import UserError
+from mdctl.spec.job import DiffusionJob
+from mdctl.spec.libtpu import libtpu_flags
+from mdctl.spec.overrides import apply_overrides
+from mdctl.spec.reading import parse_job
+from mdctl.spec.recipes import find_recipe
+from mdctl.spec.shapes import PixelShape
+from mdctl.spec.slices import describe
+
+if TYPE_CHECKING:
+    import jax
+
+GIB = 2**30
+
+
+def main(arguments: Sequence[str]) -> int:
+    recipe, *overrides = arguments or ["train-wan"]
+    try:
+        job = parse_job(apply_overrides(find_recipe(recipe).job(), overrides), recipe)
+        prepare(job)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    print(f"{recipe} on {describe(job.spec.resolved_slice, job.spec.num_slices)}")
+    print(job.spec.layout.describe())
+    print(" ".join(f"{package} {version(package)}" for package in ("jax", "jaxlib", "libtpu")))
+    start = time.perf_counter()
+    compiled = compile_step(job)
+    if compiled is None:
+        return 1
+    print(f"compiled in {time.perf_counter() - start:.0f} s")
+    fits = report_memory(job, compiled.memory_analysis())
+    report_time(job, compiled.as_text() or "")
+    return 0 if fits else 1
+
+
+def prepare(job: DiffusionJob) -> None:
+    """Let JAX run here and libtpu compile for there, as a pod of the job would have it; before JAX is imported."""
+    generation = job.spec.resolved_slice.generation
+    if job.spec.task != "train" or job.spec.resolved_slice.kind != "tpu":
+        raise UserError(f"task {job.spec.task!r} on {job.spec.slice}: only training on TPU can be compiled without one")
+    os.environ |= {
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+        "JAX_PLATFORMS": "cpu",
+        "LIBTPU_INIT_ARGS": libtpu_flags(generation, job.spec.task),
+        "TPU_SKIP_MDS_QUERY": "1",
+        "TPU_WORKER_HOSTNAMES": "localhost",
+    }
+
+
+def compile_step(job: DiffusionJob) -> "jax.stages.Compiled | None":
+    """Compile the program that the worker runs, for devices that are only described; None if the memory is too small."""
+    import jax
+    from jax.experimental import topologies
+
+    from mdctl.models.family import find_family
+    from mdctl.parallel.mesh import make_mesh
+    from mdctl.training.program import make_training_program
+
+    spec, video = job.spec, job.spec.video
+    chips = f"{spec.resolved_slice.generation}:{spec.resolved_slice.topology_label}"
+    several = {"num_slices": spec.num_slices} if spec.num_slices > 1 else {}
+    topology = topologies.get_topology_desc(chips, "tpu", **several)
+    model = spec.catalogue_model
+    shape = find_family(model).latent_shape(model, PixelShape(video.frames, video.height, video.width))
+    lowered = make_training_program(spec, make_mesh(spec.layout, topology.devices), shape).lower()
+    try:
+        return lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        print(f"DOES NOT FIT: {error}")
+        return None
+
+
+def report_memory(job: DiffusionJob, memory: Any) -> bool:
+    """Print what one device holds, and return whether it has that much."""
+    rows = {
+        "state and batch": memory.argument_size_in_bytes,
+        "results beside the state": memory.output_size_in_bytes - memory.alias_size_in_bytes,
+        "temporaries": memory.temp_size_in_bytes,
+        "program": memory.generated_code_size_in_bytes,
+    }
+    used: float = sum(rows.values()) / GIB
+    limit = job.spec.resolved_slice.hbm_gib
+    assert limit is not None
+    print("\nmemory of one device      GiB")
+    for name, size in rows.items():
+        print(f"  {name:<24}{size / GIB:7.2f}")
+    print(f"  {'total':<24}{used:7.2f} of {limit:g}: {'fits' if used <= limit else 'DOES NOT FIT'}")
+    if memory.host_temp_size_in_bytes:
+        print(f"  {'in host memory':<24}{memory.host_temp_size_in_bytes / GIB:7.2f}")
+    return used <= limit
+
+
+def report_time(job: DiffusionJob, text: str) -> None:
+    """Print what one step should take."""
+    from cost import CHIPS, KERNELS, judge
+
+    generation = job.spec.resolved_slice.generation
+    if generation not in CHIPS:
+        print(f"\nno step time: nothing is known of {generation}'s kernels")
+        return
+    chip = CHIPS[generation]
+    cost = judge(text, chip)
+    print("\none step                    s")
+    print(f"  {'products':<24}{cost.dots:7.2f}")
+    print(f"  {'memory-bound':<24}{cost.memory:7.2f}")
+    for name, seconds in cost.kernels.items():
+        print(f"  {name:<24}{seconds:7.2f}  at {KERNELS[name].share:.0%} of the peak")
+    for name, size in cost.wire.items():
+        print(f"  {name:<24}{size / chip.wire:7.2f}  {size / GIB:.1f} GiB sent")
+    low, middle, high = cost.band(chip)
+    print(f"  LOW {low:.1f}   MID {middle:.1f}   HIGH {high:.1f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
