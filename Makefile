@@ -67,7 +67,7 @@ parity: $(TEST) $(PARITY) ## compare with diffusers and transformers, run live
 
 .PHONY: fit
 fit: $(TPU) ## compile train-wan for v5p-64 with libtpu and print whether it fits
-	.venv-tpu/bin/python benchmarks/fit
+	.venv-tpu/bin/python benchmarks/fit.py
 
 .PHONY: heavy
 heavy: $(TEST) ## tests that need minutes or gigabytes

@@ -64,7 +64,7 @@ def prepare(job: DiffusionJob) -> None:
 
 
 def compile_step(job: DiffusionJob) -> "jax.stages.Compiled | None":
-    """Compile the program that the worker runs, for devices that are only described; None if the memory is too small."""
+    """Compile the program that the worker runs, for devices that are only described; None if it does not fit."""
     import jax
     from jax.experimental import topologies
 
