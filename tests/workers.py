@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import threading
+from itertools import zip_longest
+from pathlib import Path
 
 import pytest
 import yaml
@@ -25,6 +27,10 @@ SOON = 20.0
 
 SMALL = WanConfig(num_attention_heads=4, attention_head_dim=8, text_dim=8, ffn_dim=16, num_layers=1, freq_dim=8)
 
+STEPS = 40
+
+KILLER = Path(__file__).parent / "runtime" / "killer.py"
+
 JOB = {
     "apiVersion": "mdctl.dev/v1alpha1",
     "kind": "DiffusionJob",
@@ -39,7 +45,7 @@ JOB = {
         "batch": {"globalSize": 4},
         "data": {"type": "synthetic", "synthetic": {"numSamples": 6}},
         "training": {
-            "steps": 12,
+            "steps": STEPS,
             "logEvery": 1,
             "optimizer": {"learningRate": 1.0e-3},
             "ema": {"decay": 0.9},
@@ -126,6 +132,24 @@ class Process:
         self._lines.put(None)
 
 
+@pytest.fixture(scope="session")
+def uninterrupted(tmp_path_factory, write_job):
+    """Return the output of the small job, left alone on one host."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    worker = Process(["-m", "mdctl.runtime", write_job(folder, folder / "out")])
+    assert worker.end() == 0, "".join(worker.said)
+    worker.close()
+    return folder / "out"
+
+
+def metrics(output):
+    return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(output):
+    return {record["step"]: record["loss"] for record in metrics(output)}
+
+
 @pytest.fixture
 def start():
     """Start processes that are gone after the test."""
@@ -142,16 +166,16 @@ def start():
 
 @pytest.fixture
 def start_hosts(start):
-    """Start one worker for each job file, as the hosts of one job."""
+    """Start one worker for each job file, as the hosts of one job; `programs` may stand in for the worker."""
 
-    def start_hosts(*jobs):
+    def start_hosts(*jobs, programs=()):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             coordinator = f"127.0.0.1:{probe.getsockname()[1]}"
         places = [Place(coordinator=coordinator, hosts_per_slice=len(jobs), host_index=n) for n in range(len(jobs))]
         return [
-            start("-m", "mdctl.runtime", job, **{RUN: "test"}, **place.environment())
-            for job, place in zip(jobs, places, strict=True)
+            start(*(program or ("-m", "mdctl.runtime")), job, **{RUN: "test"}, **place.environment())
+            for job, place, program in zip_longest(jobs, places, programs)
         ]
 
     return start_hosts

@@ -1,3 +1,3 @@
-from tests.workers import compiled, repository, start, start_hosts, write_job
+from tests.workers import compiled, repository, start, start_hosts, uninterrupted, write_job
 
-__all__ = ["compiled", "repository", "start", "start_hosts", "write_job"]
+__all__ = ["compiled", "repository", "start", "start_hosts", "uninterrupted", "write_job"]

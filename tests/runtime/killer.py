@@ -1,9 +1,11 @@
-"""Run a worker that kills itself with SIGKILL at one point: `killer.py POINT job.yaml`.
+"""Run a worker that comes to grief at one point: `killer.py POINT job.yaml`.
 
-step-N     once step N has been recorded
-seal-N     in the save of step N, between its files and its commit
+step-N     SIGKILL once step N has been recorded
+seal-N     SIGKILL in the save of step N, between its files and its commit
+full-N     the disk is full at step N
 """
 
+import errno
 import os
 import signal
 import sys
@@ -38,10 +40,21 @@ def inside_save(number):
     checkpoints.write_seal = seal_or_die
 
 
+def disk_full(number):
+    record = Metrics.__call__
+
+    def record_or_fail(self, finished):
+        if finished.step == number:
+            raise OSError(errno.ENOSPC, "No space left on device", "/out/metrics.jsonl")
+        record(self, finished)
+
+    Metrics.__call__ = record_or_fail
+
+
 if __name__ == "__main__":
     point, job = sys.argv[1:]
     kind, _, number = point.partition("-")
-    {"step": after_step, "seal": inside_save}[kind](int(number))
+    {"step": after_step, "seal": inside_save, "full": disk_full}[kind](int(number))
     from mdctl.runtime.worker import main
 
     main(job)

@@ -3,8 +3,12 @@
 import json
 import signal
 
-from tests.runtime.test_kill import metrics
-from tests.workers import kill, pid_of
+import pytest
+
+from tests.workers import KILLER, kill, losses, metrics, pid_of
+
+OTHER_MESH = 1e-5
+"""Relative difference of a loss on one mesh and another: sums are taken in another order."""
 
 TWO_HOSTS = {"slice": "cpu-2x2"}
 
@@ -14,7 +18,9 @@ def exits(output, attempt="0001"):
     return [json.loads(record.read_text()) for record in records]
 
 
-def test_told_to_stop_hosts_save_the_same_step_and_one_host_goes_on_from_it(tmp_path, write_job, start, start_hosts):
+def test_told_to_stop_hosts_save_the_same_step_and_one_host_goes_on_from_it(
+    tmp_path, write_job, start, start_hosts, uninterrupted
+):
     output = tmp_path / "out"
     job = write_job(tmp_path, output, **TWO_HOSTS, training={"steps": 1000, "checkpoint": {"every": 1000}})
     first, second = start_hosts(job, job)
@@ -32,6 +38,8 @@ def test_told_to_stop_hosts_save_the_same_step_and_one_host_goes_on_from_it(tmp_
     more.expect(f'"from_step": {saved}')
     assert more.end() == 0
     assert [record["step"] for record in metrics(output)] == list(range(1, last + 1))
+    for step in range(saved + 1, last + 1):
+        assert losses(output)[step] == pytest.approx(losses(uninterrupted)[step], rel=OTHER_MESH)
 
 
 def test_when_a_host_is_killed_the_others_leave_with_76(tmp_path, write_job, start_hosts):
@@ -64,3 +72,12 @@ def test_hosts_with_different_specs_refuse_each_other(tmp_path, write_job, start
         host.expect("host 1 has spec", "host 0 has", "submit the job again")
         assert host.end() == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_a_host_that_fails_tells_the_others_why_and_all_leave_with_its_code(tmp_path, write_job, start_hosts):
+    job = write_job(tmp_path, tmp_path / "out", **TWO_HOSTS, training={"steps": 1000})
+    first, second = start_hosts(job, job, programs=[None, (KILLER, "full-3")])
+    assert (first.end(), second.end()) == (2, 2)
+    told, full = exits(tmp_path / "out")
+    assert "No space left on device: '/out/metrics.jsonl'; make room" in full["cause"]
+    assert (told["origin"], told["cause"]) == (1, f"host 1: {full['cause']}")

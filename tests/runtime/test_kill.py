@@ -2,17 +2,12 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-import pytest
 
-from tests.workers import Process
-
-KILLER = Path(__file__).with_name("killer.py")
-STEPS = 12
+from tests.workers import KILLER, STEPS, losses, metrics
 
 
 def arrays(output, step):
@@ -29,23 +24,6 @@ def arrays(output, step):
 def assert_identical(left, right):
     for (path, a), (_, b) in zip(jax.tree.leaves_with_path(left), jax.tree.leaves_with_path(right), strict=True):
         assert a.tobytes() == b.tobytes(), jax.tree_util.keystr(path)
-
-
-def metrics(output):
-    return [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
-
-
-def losses(output):
-    return {record["step"]: record["loss"] for record in metrics(output)}
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory, write_job):
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    worker = Process(["-m", "mdctl.runtime", write_job(folder, folder / "out")])
-    assert worker.end() == 0, "".join(worker.said)
-    worker.close()
-    return folder / "out"
 
 
 def test_a_run_records_every_step_once(uninterrupted):
@@ -70,7 +48,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_trained_again(uninterrupted, tm
     worker = start("-m", "mdctl.runtime", write_job(tmp_path, tmp_path / "out"))
     warning = worker.expect("damaged checkpoint passed over")
     assert victim.name in warning
-    worker.expect('"from_step": 10')
+    worker.expect(f'"from_step": {STEPS - 5}')
     assert worker.end() == 0
     assert losses(tmp_path / "out") == losses(uninterrupted)
     assert_identical(arrays(tmp_path / "out", STEPS), arrays(uninterrupted, STEPS))

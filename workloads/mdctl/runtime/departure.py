@@ -9,6 +9,7 @@ and nobody waits in a collective until it is killed.
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -19,7 +20,7 @@ from mdctl.runtime.peers import Peers
 from mdctl.spec.errors import PeerLost
 
 SECONDS_TO_HEAR = 5.0
-"""How long a failing host waits until its peers have heard."""
+"""How long rank 0 waits until its peers have heard of a failure."""
 SECONDS_PER_WAIT = 3600.0
 
 Hook = Callable[[Exit, BaseException | None], None]
@@ -69,20 +70,28 @@ class Departure:
         try:
             if end.agreed:
                 self._peers.store.close()
-            elif end.origin is None:
+                return
+            if end.origin is None:
                 self._peers.store.set("farewell", json.dumps([self._peers.rank, end.code, end.cause]))
-                self._peers.store.barrier("heard", SECONDS_TO_HEAR)
+            if self._peers.rank:
+                self._peers.store.set(f"heard/{self._peers.rank}", "")
+            else:
+                self._await_peers()
         except PeerLost:
-            pass  # they are gone already
+            pass  # rank 0 is gone already
+
+    def _await_peers(self) -> None:
+        """Stay until the others have heard: with rank 0 goes the store, and with that JAX aborts them."""
+        deadline = time.monotonic() + SECONDS_TO_HEAR
+        for rank in range(1, self._peers.count):
+            self._peers.store.get(f"heard/{rank}", max(0.0, deadline - time.monotonic()))
 
     def _listen(self) -> None:
         try:
             while (text := self._peers.store.get("farewell", SECONDS_PER_WAIT)) is None:
                 pass
-            origin, code, cause = json.loads(text)
-            if origin != self._peers.rank:
-                self._peers.store.barrier("heard", SECONDS_TO_HEAR)
         except PeerLost:
             return  # the job is over, or rank 0 is gone and JAX's runtime ends this process by itself
+        origin, code, cause = json.loads(text)
         if origin != self._peers.rank:
             self.leave(Exit(code, f"host {origin}: {cause}", origin))
