@@ -42,7 +42,7 @@ def run(denoise: Denoise, axes: dict[str, int], guidance: float) -> dict[int, np
     mesh = make_mesh(layout, devices)
     sampler = flow_sampler("euler", 3, 1.0)
     program = make_sampling_program(denoise, sampler, guidance, SHAPE, mesh, batch=layout.batch_shards)
-    samples = list(program({}, GIVEN, NEGATIVE, DRAWS))
+    samples = [sample for batch in program({}, GIVEN, NEGATIVE, DRAWS) for sample in batch]
     assert sorted(sample.position for sample in samples) == list(range(NUM_SAMPLES))
     return {sample.position: sample.latents for sample in samples}
 

@@ -9,8 +9,9 @@ no record, or the record of something else.
 
 import hashlib
 import json
+import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
-from jax.experimental.multihost_utils import broadcast_one_to_all
+from jax.experimental.multihost_utils import broadcast_one_to_all, sync_global_devices
 from jax.sharding import Mesh
 from jaxtyping import Float32
 
@@ -40,6 +41,8 @@ from mdctl.spec.shapes import PixelShape
 from mdctl.storage.checkpoints import load_item, newest_whole
 from mdctl.storage.repository import local_repository
 
+logger = logging.getLogger(__name__)
+
 PROMPTS_AT_A_TIME = 4
 """Prompts that the text encoder sees together."""
 
@@ -53,6 +56,29 @@ class Wanted:
     name: str
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What, beside its prompt and its noise, decides how a sample looks."""
+
+    spec: JobSpec
+    step: int | None  # of the checkpoint
+    shift: float
+
+    def record(self, wanted: Wanted) -> dict[str, Any]:
+        """Return what is written beside a sample."""
+        spec = self.spec
+        sampling = spec.sampling.model_dump(mode="json", exclude={"prompts", "prompts_file", "seed"})
+        return {
+            "prompt": wanted.prompt,
+            "seed": wanted.draw.seed,
+            "number": wanted.draw.number,
+            "model": spec.model.model_dump(mode="json"),
+            "step": self.step,
+            "video": spec.video.model_dump(mode="json"),
+            "sampling": {**sampling, "shift": self.shift},
+        }
+
+
 def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Callable[[int, int], None]) -> None:
     """Make a video of every prompt of the spec that `output` lacks; `done(n, of)` is called as they are written.
 
@@ -62,24 +88,33 @@ def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Callable[[int,
         UserError: no prompts, or weights, a checkpoint or the output that cannot be used.
         WillFailAgain: the network made something that is not a number.
     """
-    step = trained_step(spec)
-    wanted = [each for each in wanted_samples(spec) if recorded(output, each) != record(spec, each, step)]
-    if not wanted:
-        return
     assert spec.weights is not None
     repository = local_repository(spec.weights, spec.model.revision)
     family = find_family(spec.catalogue_model)
+    made_from = Origin(spec, trained_step(spec), sampling_shift(spec, family, repository))
+    wanted = lacking(output, wanted_samples(spec), made_from)
+    if not wanted:
+        return
+    logger.info("sampling", extra={"fields": {"videos": len(wanted), "shift": made_from.shift, "step": made_from.step}})
     texts = [*(each.prompt for each in wanted), spec.sampling.negative_prompt]
     conditioning = encode_prompts(family, repository, texts, spec.model.activations_dtype)
     negative = {name: values[-1] for name, values in conditioning.items()}
     denoiser = open_denoiser(spec, family, repository, mesh)
-    params = load_params(spec, denoiser, repository, mesh, step)
-    program = sampling_program(spec, family, denoiser, repository, mesh)
+    params = load_params(spec, denoiser, repository, mesh, made_from.step)
+    program = sampling_program(spec, family, denoiser, made_from.shift, mesh)
     codec = family.load_codec(repository)
-    for count, sample in enumerate(program(params, conditioning, negative, [each.draw for each in wanted]), start=1):
-        each = wanted[sample.position]
-        write_sample(output, each, record(spec, each, step), decode(codec, sample.latents), spec.video.fps)
-        done(count, len(wanted))
+    batches = program(params, conditioning, negative, [each.draw for each in wanted])
+    for count, samples in enumerate(batches, start=1):
+        for sample in samples:
+            write_sample(output, wanted[sample.position], made_from, decode(codec, sample.latents))
+        sync_global_devices(f"samples {count}")  # a host without samples must not run ahead, or leave
+        done(min(count * program.batch, len(wanted)), len(wanted))
+
+
+def lacking(output: epath.Path, wanted: Sequence[Wanted], made_from: Origin) -> list[Wanted]:
+    """Return the samples that are not there, or are of something else; what the first host sees counts for all."""
+    missing = np.array([recorded(output, each) != made_from.record(each) for each in wanted])
+    return [each for each, is_missing in zip(wanted, broadcast_one_to_all(missing), strict=True) if is_missing]
 
 
 def wanted_samples(spec: JobSpec) -> list[Wanted]:
@@ -133,7 +168,9 @@ def trained_step(spec: JobSpec) -> int | None:
     if spec.model.checkpoint is None:
         return None
     directory = join(spec.model.checkpoint, "checkpoints")
-    step, _ = newest_whole(directory)
+    step, damages = newest_whole(directory)
+    for damage in damages:
+        logger.warning("damaged checkpoint passed over: %s", damage)
     agreed = int(broadcast_one_to_all(np.int32(-1 if step is None else step)))
     if agreed < 0:
         raise SpecError(f"model.checkpoint: {directory} holds no whole checkpoint; name a training job's outputDir")
@@ -159,36 +196,24 @@ def load_params(spec: JobSpec, denoiser: Denoiser, repository: Path, mesh: Mesh,
     )
 
 
-def sampling_program(
-    spec: JobSpec, family: Family, denoiser: Denoiser, repository: Path, mesh: Mesh
-) -> SamplingProgram:
+def sampling_shift(spec: JobSpec, family: Family, repository: Path) -> float:
+    """Return the shift in effect: the spec's, or that of the repository's scheduler."""
+    return family.sampling_shift(repository) if spec.sampling.shift is None else spec.sampling.shift
+
+
+def sampling_program(spec: JobSpec, family: Family, denoiser: Denoiser, shift: float, mesh: Mesh) -> SamplingProgram:
     """Return the sampling loop that the spec asks for."""
     sampling, video = spec.sampling, spec.video
-    shift = family.sampling_shift(repository) if sampling.shift is None else sampling.shift
     sampler = flow_sampler(sampling.sampler, sampling.steps, shift)
     shape = family.latent_shape(spec.catalogue_model, PixelShape(video.frames, video.height, video.width))
-    return make_sampling_program(
-        denoiser.denoise, sampler, sampling.guidance, shape, mesh, batch=spec.layout.global_batch
-    )
+    batch = spec.layout.global_batch
+    return make_sampling_program(denoiser.denoise, sampler, sampling.guidance, shape, mesh, batch=batch)
 
 
 def decode(codec: Codec, latents: Float32[np.ndarray, "T H W C"]) -> Float32[np.ndarray, "F H2 W2 3"]:
     """Return the pixels of one sample, in [-1, 1]."""
     pixels: Float32[np.ndarray, "F H2 W2 3"] = np.asarray(codec.decode(jnp.asarray(latents[None]))[0])
     return pixels
-
-
-def record(spec: JobSpec, wanted: Wanted, step: int | None) -> dict[str, Any]:
-    """Return what decides how a sample looks."""
-    return {
-        "prompt": wanted.prompt,
-        "seed": wanted.draw.seed,
-        "number": wanted.draw.number,
-        "model": spec.model.model_dump(mode="json"),
-        "step": step,
-        "video": spec.video.model_dump(mode="json"),
-        "sampling": spec.sampling.model_dump(mode="json", exclude={"prompts", "prompts_file", "seed"}),
-    }
 
 
 def recorded(output: epath.Path, wanted: Wanted) -> dict[str, Any] | None:
@@ -200,9 +225,7 @@ def recorded(output: epath.Path, wanted: Wanted) -> dict[str, Any] | None:
     return {name: value for name, value in found.items() if name not in ("file", "sha256")}
 
 
-def write_sample(
-    output: epath.Path, wanted: Wanted, made_from: Mapping[str, Any], pixels: Float32[np.ndarray, "F H W 3"], fps: int
-) -> None:
+def write_sample(output: epath.Path, wanted: Wanted, made_from: Origin, pixels: Float32[np.ndarray, "F H W 3"]) -> None:
     """Write a sample, then the record that says it is there.
 
     Raises:
@@ -211,8 +234,9 @@ def write_sample(
     if not np.isfinite(pixels).all():
         raise WillFailAgain(f"the sample of {wanted.prompt!r} is not finite; try float32 activations or other weights")
     frames = to_bytes(pixels)
-    content, suffix = (encode_mp4(frames, fps), ".mp4") if len(frames) > 1 else (encode_png(frames[0]), ".png")
-    file = f"{wanted.name}{suffix}"
+    video = len(frames) > 1
+    content = encode_mp4(frames, made_from.spec.video.fps) if video else encode_png(frames[0])
+    file = f"{wanted.name}{'.mp4' if video else '.png'}"
     write_whole(output / "samples" / file, content)
-    made = {**made_from, "file": file, "sha256": hashlib.sha256(content).hexdigest()}
+    made = {**made_from.record(wanted), "file": file, "sha256": hashlib.sha256(content).hexdigest()}
     write_whole(output / "samples" / f"{wanted.name}.json", json.dumps(made, indent=1).encode())

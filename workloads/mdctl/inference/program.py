@@ -43,7 +43,8 @@ class SamplingProgram:
     """The compiled sampling loop of one network, method and size.
 
     Called with parameters, conditioning [N, ...] and the conditioning of the negative prompt (of one sample), the same
-    on every host, it yields the samples that this host holds, each exactly once over all hosts.
+    on every host, it yields for each batch, once it is computed, the samples of it that this host holds: each sample
+    exactly once over all hosts, and none on a host that shares its samples with one before it.
     """
 
     mesh: Mesh
@@ -53,17 +54,16 @@ class SamplingProgram:
 
     def __call__(
         self, params: Params, conditioning: HostConditioning, negative: HostNegative, draws: Sequence[Draw]
-    ) -> Iterator[Sample]:
-        """Yield samples as they are done, a batch at a time."""
+    ) -> Iterator[list[Sample]]:
+        """Yield this host's samples of one batch after the other."""
         for start in range(0, len(draws), self.batch):
             # The last batch is filled up with repetitions, which are thrown away.
             positions = [min(start + n, len(draws) - 1) for n in range(self.batch)]
             chosen = {name: values[positions] for name, values in conditioning.items()}
             noise = self._noise([draws[p] for p in positions])
             latents = self.run(params, self._place(chosen, "batch"), self._place(negative, None), noise)
-            for n, value in held(latents):
-                if start + n < len(draws):
-                    yield Sample(start + n, value)
+            latents.block_until_ready()
+            yield [Sample(start + n, value) for n, value in held(latents) if start + n < len(draws)]
 
     def _noise(self, draws: Sequence[Draw]) -> Float32[Array, "B T H W C"]:
         """Draw on each host what its devices hold, each sample once."""

@@ -10,6 +10,7 @@ videos that its devices hold.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 
 import jax
 import numpy as np
@@ -17,13 +18,23 @@ from jaxtyping import Float32
 
 from mdctl.data.dataset import Dataset
 from mdctl.diffusion.denoise import Params
-from mdctl.inference.generate import Wanted, decode, encode_prompts, record, sampling_program, slug, write_sample
+from mdctl.inference.generate import (
+    Origin,
+    Wanted,
+    decode,
+    encode_prompts,
+    sampling_program,
+    sampling_shift,
+    slug,
+    write_sample,
+)
 from mdctl.inference.program import Draw, HostConditioning, SamplingProgram
 from mdctl.parallel.rules import activation_sharding, replicated
 from mdctl.runtime.log import shared
 from mdctl.runtime.metrics import open_records
 from mdctl.runtime.network import Network
 from mdctl.runtime.task import Surroundings
+from mdctl.spec.errors import WillFailAgain
 from mdctl.spec.job import JobSpec
 from mdctl.spec.training import Evaluation
 from mdctl.storage.lines import Lines
@@ -52,8 +63,11 @@ class Evaluator:
         found = {}
         if self.held_out is not None:
             by_time = [float(loss) for loss in self.held_out(params)]
+            if not all(map(isfinite, by_time)):
+                raise WillFailAgain(f"step {step}: the held-out loss is {by_time}; lower the learning rate")
             found = {"held_out_loss": sum(by_time) / len(by_time), "held_out_loss_by_time": by_time}
         self.lines.write({"step": step, **found})
+        self.lines.flush()
         logger.info("evaluated", extra=shared(step=step, **found))
         if self.samples is not None:
             self.samples(step, params)
@@ -103,6 +117,7 @@ class Prompts:
     conditioning: HostConditioning
     negative: HostConditioning
     program: SamplingProgram
+    shift: float
 
     def __call__(self, step: int, params: Params) -> None:
         """Sample and write a batch at a time, until all are there or the job is to stop."""
@@ -110,16 +125,16 @@ class Prompts:
         assert self.network.repository is not None
         codec = self.network.family.load_codec(self.network.repository)
         folder = self.around.output / "evaluations" / f"{step:06d}"
+        made_from = Origin(spec, step, self.shift)
         for first in range(0, len(self.wanted), self.program.batch):
             if not self.around.agreement.go_on():
                 return
             part = slice(first, first + self.program.batch)
             wanted = self.wanted[part]
             conditioning = {name: values[part] for name, values in self.conditioning.items()}
-            for sample in self.program(params, conditioning, self.negative, [each.draw for each in wanted]):
-                each = wanted[sample.position]
-                pixels = decode(codec, sample.latents)
-                write_sample(folder, each, record(spec, each, step), pixels, spec.video.fps)
+            for samples in self.program(params, conditioning, self.negative, [each.draw for each in wanted]):
+                for sample in samples:
+                    write_sample(folder, wanted[sample.position], made_from, decode(codec, sample.latents))
 
 
 def open_sampling(around: Surroundings, network: Network, evaluation: Evaluation) -> Prompts:
@@ -128,6 +143,7 @@ def open_sampling(around: Surroundings, network: Network, evaluation: Evaluation
     assert repository is not None
     wanted = wanted_samples(spec, evaluation)
     texts = [*(each.prompt for each in wanted), spec.sampling.negative_prompt]
+    shift = sampling_shift(spec, network.family, repository)
     conditioning = encode_prompts(network.family, repository, texts, spec.model.activations_dtype)
     return Prompts(
         around=around,
@@ -135,7 +151,8 @@ def open_sampling(around: Surroundings, network: Network, evaluation: Evaluation
         wanted=wanted,
         conditioning=conditioning,
         negative={name: values[-1] for name, values in conditioning.items()},
-        program=sampling_program(spec, network.family, network.program.denoiser, repository, around.mesh),
+        program=sampling_program(spec, network.family, network.program.denoiser, shift, around.mesh),
+        shift=shift,
     )
 
 
