@@ -116,5 +116,8 @@ def test_a_clip_that_changes_is_noticed(tmp_path: Path, write_clip: WriteClip) -
     path = write_clip(tmp_path / "clips" / "a.mp4")
     found = index(tmp_path)
     path.write_bytes(path.read_bytes() + b"more")
-    with pytest.raises(DataError, match="changed while the job ran"):
+    with pytest.raises(DataError, match=r"a\.mp4 changed or went away while the job ran"):
+        read_clip(found.folder, found.clips[0])
+    path.unlink()
+    with pytest.raises(DataError, match=r"a\.mp4 changed or went away"):
         read_clip(found.folder, found.clips[0])

@@ -87,7 +87,8 @@ class Cache:
 
     def _lacking(self, names: Sequence[str]) -> list[str]:
         with ThreadPoolExecutor(NUM_THREADS) as pool:
-            return [name for name, entry in zip(names, pool.map(self.read, names), strict=True) if entry is None]
+            absent = pool.map(lambda name: self.read(name) is None, names)
+            return [name for name, is_absent in zip(names, absent, strict=True) if is_absent]
 
     def _path(self, name: str) -> Any:
         return epath.Path(self.folder) / name[:2] / name

@@ -79,9 +79,10 @@ def index_folder(folder: str, decoding: Decoding, cache: Cache) -> Index:
 
 def read_clip(folder: str, clip: Clip) -> bytes:
     """Return the content of a clip; raises DataError if it is not what was indexed."""
-    content: bytes = (epath.Path(folder) / clip.name).read_bytes()
+    path = epath.Path(folder) / clip.name
+    content: bytes = path.read_bytes() if path.exists() else b""
     if digest(content) != clip.content:
-        raise DataError(f"{folder}/{clip.name} changed while the job ran. Start the job again.")
+        raise DataError(f"{path} changed or went away while the job ran. Start the job again.")
     return content
 
 
