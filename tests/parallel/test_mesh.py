@@ -45,13 +45,17 @@ def test_too_few_devices_are_refused_with_both_numbers() -> None:
 
 def test_a_wrong_number_of_slices_is_refused_with_both_numbers() -> None:
     with pytest.raises(SpecError, match=r"asks for 4 slices.*are in 2"):
-        make_mesh(make_layout({"data": 2}, AxisSizes(4, 1, 1, 1)), _devices(num_slices=2))
+        make_mesh(make_layout({"data": 2}, AxisSizes(4, 1, 1, 1)), _devices(num_slices=2, platform="tpu"))
 
 
-def _devices(num_slices: int) -> list[jax.Device]:
-    return [_device(n, process_index=0, slice_index=n * num_slices // 8) for n in range(8)]
+def test_what_gpus_call_a_slice_is_a_host() -> None:
+    assert make_mesh(make_layout({"fsdp": 8}), _devices(num_slices=2)).shape["fsdp"] == 8
 
 
-def _device(number: int, **properties: int) -> jax.Device:
-    device: jax.Device = Mock(spec=jax.Device, platform="gpu", id=number, **properties)
+def _devices(num_slices: int, platform: str = "gpu") -> list[jax.Device]:
+    return [_device(n, platform, process_index=0, slice_index=n * num_slices // 8) for n in range(8)]
+
+
+def _device(number: int, platform: str = "gpu", **properties: int) -> jax.Device:
+    device: jax.Device = Mock(spec=jax.Device, platform=platform, id=number, **properties)
     return device

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.workers import KILLER, kill, losses, metrics, pid_of
+from tests.workers import KILLER, STEPS, kill, losses, metrics, pid_of
 
 OTHER_MESH = 1e-5
 """Relative difference of a loss on one mesh and another: sums are taken in another order."""
@@ -33,12 +33,11 @@ def test_told_to_stop_hosts_save_the_same_step_and_one_host_goes_on_from_it(
     assert [end["disrupted"] for end in exits(output)] == [True, True]
     assert all(f"saved at step {saved} of 1000" in end["cause"] for end in exits(output))
 
-    last = saved + 5
-    more = start("-m", "mdctl.runtime", write_job(tmp_path, output, training={"steps": last}))
+    more = start("-m", "mdctl.runtime", write_job(tmp_path, output))
     more.expect(f'"from_step": {saved}')
     assert more.end() == 0
-    assert [record["step"] for record in metrics(output)] == list(range(1, last + 1))
-    for step in range(saved + 1, last + 1):
+    assert [record["step"] for record in metrics(output)] == list(range(1, STEPS + 1))
+    for step in range(saved + 1, saved + 6):
         assert losses(output)[step] == pytest.approx(losses(uninterrupted)[step], rel=OTHER_MESH)
 
 

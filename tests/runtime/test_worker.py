@@ -28,7 +28,7 @@ def test_when_nothing_happens_in_time_it_shows_all_stacks_and_leaves_with_76(tmp
     worker = start("-m", "mdctl.runtime", job)
     stacks = worker.expect("stacks of all threads")
     assert "run_attempt" in stacks
-    worker.expect("hung: loading, encoding and the first step has not finished within 0.006 s")
+    worker.expect("hung: fetching weights and encoding the data set has not finished within 0.006 s")
     assert worker.end() == 76
     assert exit_of(tmp_path / "out")["code"] == 76
     assert "stacks of all threads" in (tmp_path / "out/attempts/0001/host-0.log.jsonl").read_text()

@@ -65,8 +65,13 @@ def run_local(job: DiffusionJob, write: Callable[[str], None] = print) -> int:
         file.write_text(job_yaml(job), encoding="utf-8")
         variables = {**os.environ, **job.spec.environment, RUN: uuid.uuid4().hex}
         hosts: list[Host] = []
-        with _signals_to(hosts):
-            hosts += [_start(place, file, variables, direct=_is_watched(places)) for place in places]
+        with _signals_to(hosts) as early:
+            for place in places:
+                host = _start(place, file, variables, direct=_is_watched(places))
+                missed = tuple(early)
+                hosts.append(host)
+                for number in missed:
+                    host.process.send_signal(number)
             return exit_code(_wait(hosts, write))
 
 
@@ -115,16 +120,18 @@ def _start(place: Place, file: Path, variables: Mapping[str, str], *, direct: bo
 
 
 @contextmanager
-def _signals_to(hosts: Sequence[Host]) -> Iterator[None]:
-    """Pass stop signals on to the hosts while the body runs, and leave none behind."""
+def _signals_to(hosts: Sequence[Host]) -> Iterator[list[int]]:
+    """Pass stop signals on to the hosts while the body runs, and leave none behind; yields the signals so far."""
+    heard: list[int] = []
 
     def pass_on(number: int, frame: object) -> None:
+        heard.append(number)
         for host in hosts:
             host.process.send_signal(number)
 
     before = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
     try:
-        yield
+        yield heard
     finally:
         for host in hosts:
             host.process.kill()
@@ -150,11 +157,20 @@ def _wait(hosts: Sequence[Host], write: Callable[[str], None]) -> list[int]:
 
 
 def _relay(host: Host, prefix: str, write: Callable[[str], None], ended: "queue.Queue[int]") -> None:
+    """Write what a host says, until nobody reads it any more; the host goes on in any case."""
+    reader = write
     for raw in host.process.stdout or ():
         text = raw.decode(errors="replace").rstrip("\n")
-        for line in [] if text.startswith(CHATTER) else words(text).splitlines():
-            write(prefix + line)
+        try:
+            for line in [] if text.startswith(CHATTER) else words(text).splitlines():
+                reader(prefix + line)
+        except OSError:
+            reader = _nobody
     ended.put(host.process.wait())
+
+
+def _nobody(line: str) -> None:
+    """Take a line that nobody reads."""
 
 
 def words(line: str) -> str:

@@ -1,6 +1,6 @@
 """Which network, and how it is computed."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -12,6 +12,8 @@ Dtype = Literal["float32", "bfloat16"]
 
 def _location(value: str) -> str:
     """Accept a folder, `gs://bucket/path` and `hf://org/name`."""
+    if value.startswith("~/"):
+        return str(Path(value).expanduser())
     scheme, separator, rest = value.partition("://")
     if separator and scheme not in ("gs", "hf"):
         raise ValueError(f"{value!r} has the scheme {scheme!r}; use a folder, gs://bucket/path or hf://org/name")

@@ -113,4 +113,11 @@ def _with_sidecar(folder: Any, file: Any) -> Listed:
 
 def _captioned(name: str, text: str, otherwise: str) -> Listed:
     caption = " ".join(text.split())
+    if not is_text(caption):
+        return Listed(name, fault="its caption holds half of a surrogate pair, which is no character")
     return Listed(name, caption) if caption else Listed(name, fault=f"no caption: {otherwise}")
+
+
+def is_text(text: str) -> bool:
+    """Return whether a string can be written as UTF-8; JSON can spell halves of characters, which cannot."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from etils import epath
 
-from mdctl.data.captions import json_lines, read_text
+from mdctl.data.captions import is_text, json_lines, read_text
 from mdctl.spec.errors import DataError
 
 MAX_SEED = 2**32 - 1
@@ -36,6 +36,8 @@ def _prompt(place: str, row: dict[str, object]) -> Prompt:
     text, seed = row.get("prompt"), row.get("seed")
     if not isinstance(text, str):
         raise DataError(f"{place}: prompt is {text!r}, but must be a text.")
+    if not is_text(text):
+        raise DataError(f"{place}: prompt holds half of a surrogate pair, which is no character.")
     if seed is None:
         return Prompt(text)
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:

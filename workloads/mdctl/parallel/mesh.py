@@ -48,7 +48,8 @@ def _by_slice(devices: Sequence[jax.Device], num_slices: int) -> list[list[jax.D
 
 
 def _slice_index(device: jax.Device) -> int:
-    return getattr(device, "slice_index", 0)
+    """Return the TPU slice of a device. What other platforms call by that name is the host."""
+    return getattr(device, "slice_index", 0) if device.platform == "tpu" else 0
 
 
 def _inside_slice(devices: list[jax.Device], shape: tuple[int, ...]) -> np.ndarray:

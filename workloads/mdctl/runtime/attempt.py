@@ -127,8 +127,10 @@ def _keep_diary(
 
 def _hung(departure: Departure, cause: str) -> None:
     """Show what every thread is doing, and leave."""
-    with tempfile.TemporaryFile("w+") as file:
-        faulthandler.dump_traceback(file, all_threads=True)
-        file.seek(0)
-        logger.error("stacks of all threads\n%s", file.read())
-    departure.leave(Exit(PeerLost.exit_code, f"hung: {cause}"))
+    try:
+        with tempfile.TemporaryFile("w+") as file:
+            faulthandler.dump_traceback(file, all_threads=True)
+            file.seek(0)
+            logger.error("stacks of all threads\n%s", file.read())
+    finally:
+        departure.leave(Exit(PeerLost.exit_code, f"hung: {cause}"))

@@ -11,6 +11,7 @@ disrupted nor completed, and began as far as the next one does, are a crash loop
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from etils import epath
 
 from mdctl.runtime.exits import Exit
 from mdctl.spec.errors import Preempted, WillFailAgain
+from mdctl.storage.output import file_errors
 
 MAX_IN_VAIN = 3
 """Attempts in a row that may get nowhere."""
@@ -53,12 +55,14 @@ class Diary:
         return exit_file(self.folder, self.rank)
 
     def stopping(self, reason: str) -> None:
-        """Record that this host was told to stop, in case it is killed before it has."""
-        self.exit.write_text(json.dumps({"code": None, "cause": reason, "disrupted": True}))
+        """Record that this host was told to stop, in case it is killed before it has; stop in any case."""
+        with suppress(*file_errors(str(self.folder))):
+            self.exit.write_text(json.dumps({"code": None, "cause": reason, "disrupted": True}))
 
     def ended(self, end: Exit) -> None:
         """Record how this host ended."""
-        record = {"code": end.code, "cause": end.cause, "disrupted": end.code == Preempted.exit_code}
+        disrupted = end.code == Preempted.exit_code or bool(_read(self.exit).get("disrupted"))
+        record = {"code": end.code, "cause": end.cause, "disrupted": disrupted}
         self.exit.write_text(json.dumps(record | {"origin": end.origin, "time": time.time()}))
 
 

@@ -18,7 +18,7 @@ from mdctl.data.video import Decoding
 from mdctl.models.family import Family
 from mdctl.runtime.network import Network
 from mdctl.runtime.peers import Peers
-from mdctl.spec.errors import DataError, PeerLost, SpecError
+from mdctl.spec.errors import DataError, PeerLost, SpecError, WeightsError
 from mdctl.spec.job import JobSpec
 from mdctl.spec.model import Dtype, join
 from mdctl.spec.shapes import PixelShape
@@ -84,13 +84,20 @@ def _encoders(family: Family, repository: Path, dtype: Dtype, loaded: dict[str, 
             loaded["text"] = family.load_text(repository, dtype)
         return loaded["text"](captions)
 
-    weights = folder_digest(repository / "text_encoder") + folder_digest(repository / "tokenizer")
+    fingerprints = {part: _fingerprint(repository, part) for part in ("vae", "text_encoder", "tokenizer")}
     return Encoders(
         pixels=pixels,
         text=text,
-        pixels_fingerprint=folder_digest(repository / "vae"),
-        text_fingerprint=f"{weights}/{dtype}",
+        pixels_fingerprint=fingerprints["vae"],
+        text_fingerprint=f"{fingerprints['text_encoder']}/{fingerprints['tokenizer']}/{dtype}",
     )
+
+
+def _fingerprint(repository: Path, part: str) -> str:
+    folder = repository / part
+    if not folder.is_dir():
+        raise WeightsError(f"{repository}: there is no {part}/ in it; name a whole repository in model.weights")
+    return folder_digest(folder)
 
 
 def _wait(peers: Peers, seconds: float, numbers: Iterator[int]) -> None:

@@ -10,7 +10,7 @@ Reaction = Callable[[str], None]
 
 
 class Stop:
-    """Takes the first stop signal, in the thread that heard it. `witnesses` hear of it before anything is done."""
+    """Takes the first stop signal, in the thread that heard it. `witnesses` hear of it once it is passed on."""
 
     def __init__(self, react: Reaction) -> None:
         self.react = react
@@ -18,6 +18,6 @@ class Stop:
 
     def request(self, reason: str) -> None:
         """Pass a signal's name on to whatever is to be done now."""
+        self.react(reason)
         for witness in self.witnesses:
             witness(reason)
-        self.react(reason)

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -92,7 +93,8 @@ class Supervisor:
         """Write down how the worker ended, as it could not."""
         print(f"mdctl: {end.cause}", file=sys.stderr)
         if record:
-            _write(record, json.dumps({"code": end.code, "cause": end.cause, "disrupted": bool(self._signals)}))
+            with suppress(OSError):  # a full disk must not replace the exit code
+                _write(record, json.dumps({"code": end.code, "cause": end.cause, "disrupted": bool(self._signals)}))
 
 
 def _write(path: str, text: str) -> None:

@@ -45,9 +45,10 @@ def run(around: Surroundings) -> None:
     if around.progress >= last:
         logger.info("nothing is left to do: step %d of %d is saved", around.progress, last, extra=shared())
         return
-    around.watchdog.expect("loading, encoding and the first step", around.patience)
+    around.watchdog.expect("fetching weights and encoding the data set", around.patience)
     network = open_network(spec, around.mesh)
     dataset = open_dataset(spec, network, around.peers, around.patience)
+    around.watchdog.expect("loading weights, compiling and the first step", around.patience)
     checkpoints = Checkpoints(spec.checkpoint_dir, keep=spec.training.checkpoint.keep)
     state = resumed(spec, checkpoints, around.progress, network.program) if around.progress else started(spec, network)
     evaluator = open_evaluator(around, network, dataset)
@@ -61,6 +62,7 @@ def run(around: Surroundings) -> None:
             _course(spec, around.progress),
             _hooks(around, checkpoints, evaluator, advance),
         )
+    around.watchdog.expect("the last save", around.patience)
     checkpoints.finish()
     if step < last:
         raise Preempted(f"asked to stop ({around.agreement.reason}); saved at step {step} of {last}")

@@ -70,13 +70,14 @@ def train[State, Batch](
         state, metrics = take_step(state, next(batches))
         step += 1
         running.add(step, metrics)
+        # A run that is killed while it evaluates comes back to the step before, and evaluates again.
+        if course.evaluate_every is not None and step % course.evaluate_every == 0:
+            with running.interrupted():
+                hooks.evaluate(step, state)
         if step % course.save_every == 0 or step == course.last:
             with running.interrupted():
                 hooks.save(step, state)
             saved = step
-        if course.evaluate_every is not None and step % course.evaluate_every == 0:
-            with running.interrupted():
-                hooks.evaluate(step, state)
     with running.interrupted():
         if step > saved:
             hooks.save(step, state)

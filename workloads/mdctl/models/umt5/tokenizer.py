@@ -42,8 +42,10 @@ class Tokenizer:
 
         try:
             published = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise WeightsError(f"{folder}: no tokenizer that transformers can read: {error}") from error
+        except Exception as error:  # tokenizers raises no narrower class for a damaged file, transformers any
+            raise WeightsError(
+                f"{folder}: no tokenizer that transformers can read ({error!r}); fetch it again"
+            ) from error
         if (published.pad_token_id, published.eos_token_id) != (PAD_ID, EOS_ID):
             raise WeightsError(
                 f"{folder}: padding is token {published.pad_token_id} and the end {published.eos_token_id}, "

@@ -104,7 +104,13 @@ def load_text(repository: Path, dtype: DTypeLike) -> Callable[[Sequence[str]], T
 def sampling_shift(repository: Path) -> float:
     """Return the shift of a repository's scheduler; its configuration spells it in two ways."""
     config = read_json(repository / "scheduler" / "scheduler_config.json")
-    return float(config.get("flow_shift", config.get("shift", 1.0)))
+    shift = config.get("flow_shift", config.get("shift", 1.0))
+    if isinstance(shift, bool) or not isinstance(shift, int | float) or not shift > 0:
+        raise WeightsError(
+            f"{repository / 'scheduler' / 'scheduler_config.json'}: the shift is {shift!r}, not a number above 0; "
+            "fetch it again, or set sampling.shift"
+        )
+    return float(shift)
 
 
 FAMILY = Family(
