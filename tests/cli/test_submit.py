@@ -118,7 +118,10 @@ def test_local_is_the_small_size_on_this_computer(mdctl, ran, demo):
     assert lines[2] == "size small changes"
     assert "  model.name: wan2.1-t2v-14b -> wan2.1-t2v-tiny" in lines
     assert "  batch.perDevice: 0.25 -> null" in lines
-    assert lines[-1] == "train-wan: writing to outputs/train-wan"
+    assert lines[-2:] == [
+        "train-wan: writing to outputs/train-wan",
+        "train-wan: preempted, and saved (outputs/train-wan)",
+    ]
 
 
 def test_local_takes_processes_and_devices(mdctl, ran, demo):

@@ -36,7 +36,9 @@ def _start_here(job: DiffusionJob, dry_run: bool) -> int:
         return 0
     check_inputs(job)
     output.note(f"{job.metadata.name}: writing to {job.spec.output_dir}")
-    return run_local(job, write=output.progress)
+    code = run_local(job, write=output.progress)
+    output.note(f"{job.metadata.name}: {output.EXIT_CODES.get(code, 'crashed')} ({job.spec.output_dir})")
+    return code
 
 
 def _start_on_cluster(job: DiffusionJob, jobset: dict[str, Any], dry_run: bool, form: output.Format) -> int:
