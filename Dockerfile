@@ -18,7 +18,7 @@ COPY cli/ cli/
 COPY manifests/ manifests/
 COPY operator/ operator/
 COPY workloads/ workloads/
-RUN pip install --require-hashes -r requirements/build.lock \
+RUN pip install --require-hashes -r requirements/base.lock \
     && pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 
 FROM base AS cli-operator
