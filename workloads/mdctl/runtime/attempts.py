@@ -60,10 +60,11 @@ class Diary:
             self.exit.write_text(json.dumps({"code": None, "cause": reason, "disrupted": True}))
 
     def ended(self, end: Exit) -> None:
-        """Record how this host ended."""
-        disrupted = end.code == Preempted.exit_code or bool(_read(self.exit).get("disrupted"))
-        record = {"code": end.code, "cause": end.cause, "disrupted": disrupted}
-        self.exit.write_text(json.dumps(record | {"origin": end.origin, "time": time.time()}))
+        """Record how this host ended; leave in any case."""
+        with suppress(*file_errors(str(self.folder))):
+            disrupted = end.code == Preempted.exit_code or bool(_read(self.exit).get("disrupted"))
+            record = {"code": end.code, "cause": end.cause, "disrupted": disrupted}
+            self.exit.write_text(json.dumps(record | {"origin": end.origin, "time": time.time()}))
 
 
 def exit_file(folder: epath.Path, rank: int) -> epath.Path:
