@@ -53,10 +53,10 @@ def test_only_an_agreed_stop_lets_hosts_wait_for_each_other():
     ],
 )
 def test_the_code_of_a_process_that_is_gone(returncode, facts, code):
-    everything = {"stopping": False, "peer_lost": False, "last_lines": []} | facts
+    everything = {"stopping": False, "peer_lost": False} | facts
     assert from_process(returncode, **everything).code == code
 
 
 def test_a_kill_that_nobody_sent_points_to_memory():
-    end = from_process(-signal.SIGKILL, stopping=False, peer_lost=False, last_lines=[])
+    end = from_process(-signal.SIGKILL, stopping=False, peer_lost=False)
     assert end == Exit(137, "killed by SIGKILL (out of memory, if nobody sent it)")

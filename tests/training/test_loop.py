@@ -79,6 +79,17 @@ def test_everything_before_a_save_or_an_evaluation_has_been_read():
         assert run.events[run.events.index(event) - 1] == ("report", event[1])
 
 
+def test_a_step_is_evaluated_before_it_is_saved():
+    run = Run()
+    run.start(0, 6, save_every=3, evaluate_every=3)
+    assert [event for event in run.events if event[0] in ("evaluate", "save")] == [
+        ("evaluate", 3),
+        ("save", 3),
+        ("evaluate", 6),
+        ("save", 6),
+    ]
+
+
 def test_it_saves_on_time_and_at_the_last_step_and_never_twice():
     run = Run()
     run.start(0, 7, save_every=3)

@@ -37,7 +37,7 @@ from mdctl.spec.errors import PeerLost, SpecError
 from mdctl.spec.job import DiffusionJob
 from mdctl.spec.reading import read_job, spec_hash
 from mdctl.storage.lines import open_lines
-from mdctl.storage.output import prepare_output
+from mdctl.storage.output import as_path, prepare_output
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def _keep_diary(
 ) -> epath.Path:
     """Record from now on what this host logs and how it ends; return the output directory."""
     assert job.spec.output_dir is not None
-    output = epath.Path(job.spec.output_dir)
+    output = as_path(job.spec.output_dir)
     diary = Diary(folder_of(output, beginning.number), peers.rank)
     log_to(open_lines(diary.log, keep=lambda record: True), peers.rank)
     stop.witnesses.append(diary.stopping)

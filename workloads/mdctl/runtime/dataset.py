@@ -22,6 +22,7 @@ from mdctl.spec.errors import DataError, PeerLost, SpecError, WeightsError
 from mdctl.spec.job import JobSpec
 from mdctl.spec.model import Dtype, join
 from mdctl.spec.shapes import PixelShape
+from mdctl.storage.output import as_path
 
 
 def open_dataset(spec: JobSpec, network: Network, peers: Peers, patience: float) -> Dataset:
@@ -59,7 +60,7 @@ def open_folder(spec: JobSpec, family: Family, repository: Path, peers: Peers, p
     decoding = Decoding(PixelShape(video.frames, video.height, video.width), video.fps)
     wait = partial(_wait, peers, patience, count())
     share = Share(peers.rank, peers.count, wait)
-    kept = Cache(spec.data.cache or join(spec.output_dir, "cache"), share)
+    kept = Cache(str(as_path(spec.data.cache or join(spec.output_dir, "cache"))), share)
     index = index_folder(spec.data.path, decoding, kept)
     if len(set(peers.gather("index", index.fingerprint, patience))) > 1:
         raise DataError(f"hosts see different clips in {spec.data.path}; give all of them the same folder")

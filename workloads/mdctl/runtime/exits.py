@@ -6,7 +6,6 @@ inside the runtime), so the supervisor reads those from outside.
 
 import errno
 import signal
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mdctl.spec.errors import MdctlError, OutputError, PeerLost, Preempted, WillFailAgain
@@ -54,14 +53,13 @@ def from_exception(error: BaseException, num_hosts: int) -> Exit:
     return Exit(CRASHED, text)
 
 
-def from_process(returncode: int, *, stopping: bool, peer_lost: bool, last_lines: Iterable[str]) -> Exit:
+def from_process(returncode: int, *, stopping: bool, peer_lost: bool) -> Exit:
     """Return the end that a worker process came to, as seen by its parent.
 
-    `returncode` is negative for a signal; `stopping`: it had been told to stop; `peer_lost`: it wrote FATAL_PEER_LOSS;
-    `last_lines` are the last of its standard error.
+    `returncode` is negative for a signal; `stopping`: it had been told to stop; `peer_lost`: it wrote FATAL_PEER_LOSS.
     """
     if returncode >= 0:
-        return Exit(returncode, "" if returncode == 0 else "\n".join(last_lines))
+        return Exit(returncode, "said by the worker itself")
     name = signal.Signals(-returncode).name
     if -returncode == signal.SIGABRT and peer_lost:
         return Exit(PeerLost.exit_code, f"lost a peer, and JAX's runtime aborted ({name})")

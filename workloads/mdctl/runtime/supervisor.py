@@ -63,9 +63,7 @@ class Supervisor:
         relay.start()
         returncode = worker.wait()
         relay.join(SECONDS_TO_DRAIN)
-        end = from_process(
-            returncode, stopping=bool(self._signals), peer_lost=self._peer_lost, last_lines=self._last_lines
-        )
+        end = from_process(returncode, stopping=bool(self._signals), peer_lost=self._peer_lost)
         if returncode < 0:
             self._record(end, lifeline.heard())
         return end.code
@@ -93,8 +91,9 @@ class Supervisor:
         """Write down how the worker ended, as it could not."""
         print(f"mdctl: {end.cause}", file=sys.stderr)
         if record:
+            facts = {"code": end.code, "cause": end.cause, "disrupted": bool(self._signals)}
             with suppress(OSError):  # a full disk must not replace the exit code
-                _write(record, json.dumps({"code": end.code, "cause": end.cause, "disrupted": bool(self._signals)}))
+                _write(record, json.dumps(facts | {"last_lines": list(self._last_lines)}))
 
 
 def _write(path: str, text: str) -> None:

@@ -64,6 +64,7 @@ def run(around: Surroundings) -> None:
         )
     around.watchdog.expect("the last save", around.patience)
     checkpoints.finish()
+    around.watchdog.rest()
     if step < last:
         raise Preempted(f"asked to stop ({around.agreement.reason}); saved at step {step} of {last}")
 

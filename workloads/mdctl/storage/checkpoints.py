@@ -18,7 +18,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from mdctl.spec.errors import MdctlError, SpecError
-from mdctl.storage.lines import is_remote
+from mdctl.storage.output import as_path
 from mdctl.storage.seal import damage, write_seal
 
 ARRAYS = ("params", "opt_state", "ema")
@@ -51,7 +51,7 @@ class Checkpoints:
             registry.add(item, ocp.args.StandardRestore, handler)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True, save_root_metadata=False)
         self._directory = directory
-        self._manager = ocp.CheckpointManager(_folder(directory), options=options, handler_registry=registry)
+        self._manager = ocp.CheckpointManager(as_path(directory), options=options, handler_registry=registry)
 
     def save(self, step: int, trees: Trees, integers: Mapping[str, int]) -> None:
         """Copy the state to the host and write it in the background; waits for the save before, and raises its errors.
@@ -78,7 +78,7 @@ class Checkpoints:
             SpecError: the checkpoint is of another model or optimiser.
             MdctlError: its files have the right sizes but cannot be read.
         """
-        folder = _folder(self._directory) / str(step)
+        folder = as_path(self._directory) / str(step)
         for name, tree in abstract.items():
             _check(folder / name, tree)
         items = {name: ocp.args.StandardRestore(tree) for name, tree in abstract.items()}
@@ -92,7 +92,7 @@ def newest_whole(directory: str) -> tuple[int | None, list[str]]:
     """Return the newest step whose checkpoint is whole (None: there is none), and why newer ones are not."""
     damages: list[str] = []
     for step in _committed(directory):
-        folder = _folder(directory) / str(step)
+        folder = as_path(directory) / str(step)
         what = _damage(folder)
         if what is None:
             return step, damages
@@ -104,7 +104,7 @@ def set_aside_damaged(directory: str, newest: int | None) -> None:
     """Rename the checkpoints newer than the newest whole one, so that their steps can be saved again."""
     for step in _committed(directory):
         if newest is None or step > newest:
-            _rename_aside(_folder(directory) / str(step))
+            _rename_aside(as_path(directory) / str(step))
 
 
 def load_item(directory: str, step: int, item: str, abstract: Any) -> Any:
@@ -114,7 +114,7 @@ def load_item(directory: str, step: int, item: str, abstract: Any) -> Any:
         SpecError: the checkpoint is of another model.
         MdctlError: its files have the right sizes but cannot be read.
     """
-    folder = _folder(directory) / str(step) / item
+    folder = as_path(directory) / str(step) / item
     _check(folder, abstract)
     with ocp.StandardCheckpointer() as checkpointer:
         try:
@@ -123,14 +123,8 @@ def load_item(directory: str, step: int, item: str, abstract: Any) -> Any:
             raise _unreadable(folder, error) from error
 
 
-def _folder(directory: str) -> epath.Path:
-    """Return a directory as a path that holds from anywhere; Orbax wants no other."""
-    path = epath.Path(directory)
-    return path if is_remote(path) else path.expanduser().resolve()
-
-
 def _committed(directory: str) -> list[int]:
-    folder = _folder(directory)
+    folder = as_path(directory)
     return sorted(ocp.utils.checkpoint_steps(folder), reverse=True) if folder.exists() else []
 
 

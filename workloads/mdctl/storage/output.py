@@ -7,6 +7,8 @@ checkpoints/           mdctl.storage.checkpoints
 attempts/0001/         logs and exit causes of an attempt, host by host
 """
 
+from pathlib import Path
+
 from etils import epath
 
 from mdctl.spec.errors import OutputError
@@ -18,7 +20,7 @@ def prepare_output(directory: str) -> epath.Path:
     Raises:
         OutputError: it cannot be written to.
     """
-    path = epath.Path(directory)
+    path = as_path(directory)
     probe = path / ".mdctl-can-write"
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -31,6 +33,13 @@ def prepare_output(directory: str) -> epath.Path:
             f"give it write access and room, or name another with output_dir=..."
         ) from error
     return path
+
+
+def as_path(directory: str) -> epath.Path:
+    """Return a directory of this machine or `gs://` as a path that means the same from anywhere."""
+    if "://" in directory:
+        return epath.Path(directory)  # which `resolve` would take for a relative one
+    return epath.Path(Path(directory).expanduser().resolve())
 
 
 def file_errors(directory: str) -> tuple[type[Exception], ...]:
