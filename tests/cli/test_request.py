@@ -50,6 +50,11 @@ def test_the_size_of_this_computer_without_local_is_a_mistake():
         this_computer(False, 1, 2)
 
 
+def test_a_source_too_long_for_a_file_is_no_recipe(folder):
+    with pytest.raises(SpecError, match="no recipe is called"):
+        Request(source="x" * 300, asked={}).job()
+
+
 @given(spoilt() | st.dictionaries(st.sampled_from(["metadata", "spec", "kind", "x"]), JUNK), st.booleans())
 def test_any_file_gives_a_valid_job_or_our_error(data, local):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

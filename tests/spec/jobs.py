@@ -39,6 +39,7 @@ SCALARS = (
     )
 )
 JUNK = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner))
+PROMPTS = st.text(st.characters(codec="utf-8", exclude_characters="\0")).filter(str.strip)
 
 
 @st.composite
@@ -71,7 +72,7 @@ def valid(draw: st.DrawFn) -> DiffusionJob:
             "optimizer": {"learningRate": draw(st.floats(1e-12, 1))},
             "ema": ema,
         },
-        "sampling": {"prompts": draw(st.lists(st.text(st.characters(codec="utf-8")), min_size=1, max_size=2))},
+        "sampling": {"prompts": draw(st.lists(PROMPTS, min_size=1, max_size=2))},
         "environment": draw(
             st.dictionaries(st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), st.text("ab =\n:#", max_size=9))
         ),

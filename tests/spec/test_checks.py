@@ -32,8 +32,14 @@ TINY = {"name": "wan2.1-t2v-tiny", "weights": "demo/model"}
         ),
         (
             {"training": {"steps": 10, "schedule": {"warmupSteps": 11}}},
-            "training.schedule.warmupSteps 11 exceeds training.steps 10",
+            "training.schedule.warmupSteps 11 exceeds training.steps 10; "
+            "add training.schedule.warmupSteps=1, or another number up to 10",
         ),
+        (
+            {"data": {"type": "synthetic", "synthetic": {"height": 1080}}},
+            "data.synthetic.height 1080 is not a multiple of 16",
+        ),
+        ({"data": {"type": "synthetic", "synthetic": {"frames": 80}}}, "data.synthetic.frames 80 is not 4k + 1"),
         ({"hardware": "gpu"}, "hardware is 'gpu' but slice v5p-64 is 'tpu'; change one of them"),
         (
             {"model": {"name": "wan2.1-t2v-tiny"}},
@@ -69,3 +75,33 @@ def test_every_problem_is_on_one_screen():
 @pytest.mark.parametrize(("size", "near"), [(1080, "1072 or 1088"), (15, "16"), (16, "16 or 32")])
 def test_neighbours_are_multiples_that_there_are(size, near):
     assert neighbours(size, 16) == near
+
+
+def env(name, variable):
+    return {"name": name, "key": "k", "env": variable}
+
+
+def mounted(path, name="s"):
+    return {"name": name, "mountPath": path}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"secrets": [env("a", "A"), env("b", "A")]}, "the variable A is given 2 times in environment and secrets"),
+        ({"secrets": [env("a", "A")], "environment": {"A": "1"}}, "the variable A is given 2 times"),
+        ({"secrets": [env("a", "MDCTL_RUN")]}, "secrets.0.env 'MDCTL_RUN' is set by mdctl itself"),
+        ({"secrets": [mounted("/etc/mdctl/")]}, "mountPath '/etc/mdctl' and /etc/mdctl, in every pod, overlap"),
+        ({"secrets": [mounted("/dev/shm/x")]}, "mountPath '/dev/shm/x' and /dev/shm, in every pod, overlap"),
+        ({"secrets": [mounted("/a/..")]}, "mountPath '/' and /etc/mdctl, in every pod, overlap"),
+        ({"secrets": [mounted("/a"), mounted("//a/", "t")]}, "2 secrets have the mountPath '/a'"),
+    ],
+)
+def test_secrets_that_collide_are_refused(spec, message):
+    with pytest.raises(SpecError) as error:
+        job(**spec)
+    assert message in str(error.value)
+
+
+def test_secrets_apart_are_taken():
+    job(secrets=[env("a", "A"), env("a", "B"), mounted("/secrets/a"), mounted("/secrets/b")], environment={"C": "1"})

@@ -49,6 +49,21 @@ def test_paths_join_in_buckets_as_in_folders(directory, inside):
         ({"model": {"weights": "hf://name"}}, "'hf://name' should read hf://org/name"),
         ({"model": {"weights": "gs://"}}, "'gs://' names nothing after gs://"),
         ({"outputDir": "hf://org/name"}, "'hf://org/name' cannot be written to"),
+        ({"outputDir": "gs:///x"}, "'gs:///x' names nothing after gs://"),
+        ({"outputDir": "~nosuchuser/x"}, "'~nosuchuser/x': ~nosuchuser is nobody's home here"),
+        ({"data": {"path": "hf://org/name"}}, "spec.data.path: 'hf://org/name' is a repository of weights"),
+        ({"sampling": {"promptsFile": "hf://org/name"}}, "spec.sampling.promptsFile: 'hf://org/name' is a repository"),
+        ({"sampling": {"prompts": ["a", " "]}}, "spec.sampling.prompts.1: is blank"),
+        ({"sampling": {"prompts": ["a\0"]}}, "spec.sampling.prompts: 'a\\x00' holds a NUL"),
+        ({"sampling": {"negativePrompt": "\ud800"}}, "spec.sampling.negativePrompt: "),
+        ({"environment": {"A": "\0"}}, "spec.environment: '\\x00' holds a NUL"),
+        ({"environment": {"A": "\udc80"}}, "spec.environment"),
+        ({"training": {"steps": True}}, "spec.training.steps: should be a number, not true"),
+        ({"batch": {"perDevice": False}}, "spec.batch.perDevice: should be a number, not false"),
+        ({"image": "Team/mdctl:1"}, "spec.image: should be a container image"),
+        ({"image": "mdctl::1"}, "spec.image: should be a container image"),
+        ({"serviceAccount": "a..b"}, "spec.serviceAccount: should be lower-case letters"),
+        ({"secrets": [{"name": "s", "env": "A", "key": "a b"}]}, "spec.secrets.0.key: should be letters, digits"),
         ({"capacity": {"type": "reservation"}}, "type is 'reservation' and reservation is None"),
         ({"capacity": {"reservation": "r"}}, "type is 'on-demand' and reservation is 'r'"),
         ({"batch": {"globalSize": 8, "perDevice": 1}}, "globalSize 8 and perDevice 1.0 are both given"),
@@ -64,6 +79,32 @@ def test_a_field_that_cannot_be_is_refused_by_its_path(spec, message):
     with pytest.raises(SpecError) as error:
         job(**spec)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "mdctl:0.1.0-tpu",
+        "localhost:5000/a/b__c",
+        "Registry.Example/team/mdctl:V1",
+        "us-docker.pkg.dev/project-1/repository/image@sha256:" + "0" * 64,
+    ],
+)
+def test_names_of_images_are_taken(image):
+    assert job(image=image).spec.image == image
+
+
+@pytest.mark.parametrize(
+    ("label", "way_out"),
+    [
+        ("kueue.x-k8s.io/queue-name", "set queue.name"),
+        ("jobset.sigs.k8s.io/jobset-name", "choose a prefix of your own"),
+        ("batch.kubernetes.io/job-name", "choose a prefix of your own"),
+    ],
+)
+def test_labels_that_controllers_read_are_refused(label, way_out):
+    with pytest.raises(ValidationError, match=way_out):
+        DiffusionJob.model_validate(mapping() | {"metadata": {"name": "job", "labels": {label: "a"}}})
 
 
 @pytest.mark.parametrize("name", ["", "A", "a_b", "-a", "a-", "a" * 64, "ä"])

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdctl.spec.merging import Change, changes, merge
+from mdctl.spec.merging import Change, changes, combine, merge
 
 LEAVES = st.none() | st.integers(0, 3)
 LAYERS = st.recursive(
@@ -47,6 +47,12 @@ def test_prompts_and_a_file_of_prompts_replace_each_other():
     base = {"spec": {"sampling": {"promptsFile": "a", "steps": 3}}}
     merged = merge(base, {"spec": {"sampling": {"prompts": ["b"]}}})
     assert merged == {"spec": {"sampling": {"prompts": ["b"], "steps": 3}}}
+
+
+def test_two_ways_said_at_once_both_stay():
+    batch = {"globalSize": 4, "perDevice": 0.5}
+    one, other = ({"spec": {"batch": {name: value}}} for name, value in batch.items())
+    assert combine(one, other) == {"spec": {"batch": batch}} == merge(one, {"spec": {"batch": batch}})
 
 
 def test_changes_are_listed_by_path():

@@ -109,9 +109,21 @@ def test_a_published_repository_says_which_model_it_is():
     assert (spec.model.name, spec.weights) == ("wan2.1-t2v-14b", "gs://bucket/mine")
 
 
-def test_the_last_of_two_ways_to_say_the_batch_counts():
-    assert overridden("batch.globalSize=4", "per_device_batch_size=1").layout.global_batch == 32
-    assert overridden("per_device_batch_size=1", "batch.global_size=4").layout.global_batch == 4
+def test_a_way_to_say_the_batch_replaces_what_the_recipe_says_the_other_way():
+    base = apply_overrides(find_recipe("train-wan").job(), ["batch.globalSize=4"])
+    assert overridden("per_device_batch_size=1", base=base).layout.global_batch == 32
+    assert overridden("batch.global_size=4").layout.global_batch == 4
+
+
+def test_two_ways_to_say_the_batch_at_once_are_refused():
+    with pytest.raises(SpecError, match=r"globalSize 4 and perDevice 0\.5 are both given"):
+        overridden("batch.globalSize=4", "batch.perDevice=0.5")
+
+
+def test_required_text_is_not_null():
+    with pytest.raises(SpecError, match=r"override 'run_name=null': metadata\.name cannot be unset"):
+        overridden("run_name=null")
+    assert overridden("environment.A=null").environment == {"A": "null"}
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,7 @@ def test_describe_says_what_a_name_resolved_to():
         "tpu7x-8: 2 slices, each TPU tpu7x 2x2x1, 4 chips (8 cores) on 1 host of 4 (tpu7x-standard-4t); "
         "16 JAX devices of 96 GiB"
     )
+    assert describe(resolve_slice("cpu-1"), 2) == "cpu-1: this computer, 2 processes, 2 JAX devices"
     assert describe(resolve_slice("cpu-2x4")) == "cpu-2x4: this computer, 2 processes, 8 JAX devices"
 
 

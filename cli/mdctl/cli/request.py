@@ -16,8 +16,8 @@ from mdctl.cli.settings import read_settings
 from mdctl.spec.errors import SpecError
 from mdctl.spec.fields import find_field, in_yaml_spelling
 from mdctl.spec.job import DiffusionJob
-from mdctl.spec.merging import Change, changes, merge
-from mdctl.spec.overrides import apply_overrides
+from mdctl.spec.merging import Change, changes, combine, merge
+from mdctl.spec.overrides import override_layer
 from mdctl.spec.reading import parse_job, read_mapping
 from mdctl.spec.recipes import FULL, find_recipe, recipe_names
 from mdctl.spec.slices import describe
@@ -122,8 +122,8 @@ def asked(options: Mapping[str, object], overrides: Sequence[str]) -> dict[str, 
     layer: dict[str, Any] = {}
     for path, value in options.items():
         if value is not None:
-            layer = merge(layer, find_field(path).holding(value))
-    return apply_overrides(layer, overrides)
+            layer = combine(layer, find_field(path).holding(value))
+    return combine(layer, override_layer(overrides))
 
 
 def random_suffix() -> str:
@@ -141,7 +141,7 @@ def _shown(value: object) -> str:
 
 
 def _is_path(source: str) -> bool:
-    return "/" in source or source.endswith((".yaml", ".yml", ".json")) or Path(source).exists()
+    return "/" in source or source.endswith((".yaml", ".yml", ".json")) or os.path.exists(source)
 
 
 def _fill(job: Layer, under: Layer) -> dict[str, Any]:

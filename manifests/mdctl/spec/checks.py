@@ -1,17 +1,22 @@
 """What two fields of a spec must have in common. Each problem names both values and the way out."""
 
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import PurePosixPath
+from posixpath import normpath
 from typing import TYPE_CHECKING
 
 from mdctl.spec.catalogue import CatalogueModel, find_model
 from mdctl.spec.errors import SpecError
 from mdctl.spec.layout import resolve_layout
+from mdctl.spec.names import SHARED_MEMORY, SPEC_FOLDER
 from mdctl.spec.refused import refused
 from mdctl.spec.slices import resolve_slice
 
 if TYPE_CHECKING:
     from mdctl.spec.job import JobSpec
     from mdctl.spec.model import VideoSpec
+    from mdctl.spec.training import Synthetic
 
 
 def problems(spec: "JobSpec") -> list[str]:
@@ -23,11 +28,13 @@ def problems(spec: "JobSpec") -> list[str]:
     return [
         *refused(spec),
         *_hardware(spec),
-        *_video(spec.video, model),
+        *_size("video", spec.video, model),
+        *(_size("data.synthetic", spec.data.synthetic, model) if spec.data.type == "synthetic" else ()),
         *_heads(spec, model),
         *_mesh_and_batch(spec),
         *_task(spec),
         *_weights(spec),
+        *_secrets(spec),
     ]
 
 
@@ -43,21 +50,21 @@ def neighbours(size: int, stride: int) -> str:
     return " or ".join(str(n) for n in (lower, lower + stride) if n > 0)
 
 
-def _video(video: "VideoSpec", model: CatalogueModel) -> Iterator[str]:
+def _size(field: str, video: "VideoSpec | Synthetic", model: CatalogueModel) -> Iterator[str]:
     strides = model.pixel_strides
-    if (video.frames - 1) % strides.temporal:
+    if video.frames is not None and (video.frames - 1) % strides.temporal:
         lower = (video.frames - 1) // strides.temporal * strides.temporal + 1
         yield (
-            f"video.frames {video.frames} is not {strides.temporal}k + 1, which {model.name}'s VAE needs; "
+            f"{field}.frames {video.frames} is not {strides.temporal}k + 1, which {model.name}'s VAE needs; "
             f"use {lower} or {lower + strides.temporal}"
         )
     for side, size, vae, patch in (
         ("height", video.height, model.vae.height, model.patch.height),
         ("width", video.width, model.vae.width, model.patch.width),
     ):
-        if size % (vae * patch):
+        if size is not None and size % (vae * patch):
             yield (
-                f"video.{side} {size} is not a multiple of {vae * patch} (VAE stride {vae} x patch {patch}); "
+                f"{field}.{side} {size} is not a multiple of {vae * patch} (VAE stride {vae} x patch {patch}); "
                 f"use {neighbours(size, vae * patch)}"
             )
 
@@ -96,7 +103,10 @@ def _task(spec: "JobSpec") -> Iterator[str]:
     if spec.task == "train":
         schedule, steps = spec.training.schedule, spec.training.steps
         if schedule.warmup_steps > steps:
-            yield f"training.schedule.warmupSteps {schedule.warmup_steps} exceeds training.steps {steps}"
+            yield (
+                f"training.schedule.warmupSteps {schedule.warmup_steps} exceeds training.steps {steps}; "
+                f"add training.schedule.warmupSteps={steps // 10}, or another number up to {steps}"
+            )
         return
     if not spec.sampling.prompts and spec.sampling.prompts_file is None:
         yield "task is generate, and sampling.prompts and sampling.promptsFile are both unset; give one"
@@ -109,3 +119,24 @@ def _weights(spec: "JobSpec") -> Iterator[str]:
         yield f"model.weights is unset and {spec.model.name} has no published repository; name a folder or gs://"
     if spec.model.revision is not None and not (spec.model.weights or "hf://").startswith("hf://"):
         yield f"model.revision {spec.model.revision!r} needs hf:// weights, not {spec.model.weights!r}"
+
+
+def _secrets(spec: "JobSpec") -> Iterator[str]:
+    variables = Counter([*spec.environment, *(secret.env for secret in spec.secrets if secret.env is not None)])
+    for index, secret in enumerate(spec.secrets):
+        if secret.env is not None and secret.env.startswith("MDCTL_"):
+            yield f"secrets.{index}.env {secret.env!r} is set by mdctl itself; choose a name without MDCTL_"
+    for name, count in variables.items():
+        if count > 1:
+            yield f"the variable {name} is given {count} times in environment and secrets; keep one"
+    folders = [f"/{normpath(secret.mount_path).lstrip('/')}" for secret in spec.secrets if secret.mount_path]
+    for folder, count in Counter(folders).items():
+        for taken in (SPEC_FOLDER, SHARED_MEMORY):
+            if _is_nested(folder, taken):
+                yield f"a secret's mountPath {folder!r} and {taken}, in every pod, overlap; choose another folder"
+        if count > 1:
+            yield f"{count} secrets have the mountPath {folder!r}; give each its own folder"
+
+
+def _is_nested(one: str, other: str) -> bool:
+    return PurePosixPath(one).is_relative_to(other) or PurePosixPath(other).is_relative_to(one)

@@ -26,6 +26,8 @@ class Field:
     """Names from the top, as YAML spells them."""
     types: frozenset[type]
     """What the value may be, with `NoneType` where null is a value."""
+    is_entry: bool = False
+    """Whether the place is one that the user names: a label, a variable."""
 
     @property
     def is_text(self) -> bool:
@@ -59,7 +61,7 @@ def find_field(text: str, also: tuple[str, ...] = ()) -> Field:
         if not rest:
             return Field(path=tuple(path), types=types)
         if dict in types:
-            return Field(path=(*path, ".".join(rest)), types=frozenset({str}))
+            return Field(path=(*path, ".".join(rest)), types=frozenset({str}), is_entry=True)
         inner = child(part, name)
         if inner is None:
             raise SpecError(f"{'.'.join(names[: depth + 1])!r} is one value and has no field {rest[0]!r}")

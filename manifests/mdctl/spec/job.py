@@ -26,12 +26,30 @@ from mdctl.spec.training import Batch, DataSpec, Sampling, Training
 API_VERSION: Literal["mdctl.dev/v1alpha1"] = "mdctl.dev/v1alpha1"
 
 
+QUEUE_FIELDS = {
+    "kueue.x-k8s.io/queue-name": "queue.name",
+    "kueue.x-k8s.io/priority-class": "queue.priority",
+}
+"""Labels of Kueue, and the fields that set them."""
+
+
 class Metadata(Part):
     """The job's name and where it lives."""
 
     name: DnsLabel
     namespace: DnsLabel | None = None
     labels: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_are_the_users(cls, labels: dict[str, str]) -> dict[str, str]:
+        for key in labels:
+            prefix = key.rpartition("/")[0]
+            if prefix.endswith("k8s.io") or prefix in ("kubernetes.io", "batch.kubernetes.io"):
+                field = QUEUE_FIELDS.get(key)
+                way_out = f"set {field}" if field else "choose a prefix of your own"
+                raise ValueError(f"{key!r} is read by controllers, so it is not a user's label; {way_out}")
+        return labels
 
 
 class JobSpec(Part):

@@ -1,6 +1,6 @@
 """A job from layers: a recipe, its size, options and overrides, each a mapping laid over the last."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 RIVALS = (
@@ -18,10 +18,21 @@ class Change(NamedTuple):
     after: object
 
 
-def merge(base: Mapping[str, Any], layer: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+def merge(base: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
     """Return `base` with `layer` over it: mappings merge, every other value replaces, null included."""
+    return _over(base, layer, RIVALS)
+
+
+def combine(layer: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one layer from what is said in two places at once: two ways to say one thing both stay, to be refused."""
+    return _over(layer, more, ())
+
+
+def _over(
+    base: Mapping[str, Any], layer: Mapping[str, Any], rivals: Sequence[tuple[str, ...]], where: str = ""
+) -> dict[str, Any]:
     result = dict(base)
-    for part, *names in RIVALS:
+    for part, *names in rivals:
         said = [name for name in names if part == where and layer.get(name) is not None]
         if said:
             result = {name: value for name, value in result.items() if name not in names}
@@ -29,7 +40,7 @@ def merge(base: Mapping[str, Any], layer: Mapping[str, Any], where: str = "") ->
         below = result.get(name)
         if isinstance(value, Mapping):
             below = below if isinstance(below, Mapping) else {}
-            value = merge(below, value, f"{where}.{name}" if where else name)  # noqa: PLW2901 - the merged one
+            value = _over(below, value, rivals, f"{where}.{name}" if where else name)  # noqa: PLW2901 - the merged one
         result[name] = value
     return result
 

@@ -12,16 +12,24 @@ Dtype = Literal["float32", "bfloat16"]
 
 def _location(value: str) -> str:
     """Accept a folder, `gs://bucket/path` and `hf://org/name`."""
-    if value.startswith("~/"):
-        return str(Path(value).expanduser())
+    if value.startswith("~"):
+        return _from_home(value)
     scheme, separator, rest = value.partition("://")
     if separator and scheme not in ("gs", "hf"):
         raise ValueError(f"{value!r} has the scheme {scheme!r}; use a folder, gs://bucket/path or hf://org/name")
-    if separator and not rest.strip("/"):
+    if separator and rest[:1] in ("", "/"):
         raise ValueError(f"{value!r} names nothing after {scheme}://")
-    if scheme == "hf" and separator and rest.count("/") != 1:
+    if scheme == "hf" and separator and (rest.count("/") != 1 or rest.endswith("/")):
         raise ValueError(f"{value!r} should read hf://org/name")
     return value
+
+
+def _from_home(value: str) -> str:
+    try:
+        return str(Path(value).expanduser())
+    except RuntimeError:
+        name = value.partition("/")[0]
+        raise ValueError(f"{value!r}: {name} is nobody's home here; write the folder out") from None
 
 
 Location = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_location)]
@@ -33,6 +41,17 @@ def _directory(value: str) -> str:
         raise ValueError(f"{value!r} cannot be written to; use a folder or gs://bucket/path")
     return value
 
+
+def _place(value: str) -> str:
+    if value.startswith("hf://"):
+        raise ValueError(
+            f"{value!r} is a repository of weights, and nothing else is read from one; name a folder or gs://bucket/path"
+        )
+    return value
+
+
+Place = Annotated[Location, AfterValidator(_place)]
+"""A folder or file on this machine or in `gs://`, to be read."""
 
 Directory = Annotated[Location, AfterValidator(_directory)]
 """A folder on this machine or `gs://bucket/path`, to be written to."""
@@ -73,7 +92,7 @@ class AttentionSpec(Part):
     """Which attention kernel."""
 
     kernel: str = "flash"
-    """`flash` (splash attention on TPU, a blockwise form elsewhere) or `dot_product`."""
+    """`flash` (tiled kernels on TPU, a blockwise form elsewhere), `splash` (JAX's kernel for TPU) or `dot_product`."""
     flash_min_seq_length: Annotated[int, Field(ge=0)] = 4096
     """Sequences shorter than this use `dot_product`."""
     mask_padding_tokens: bool = True

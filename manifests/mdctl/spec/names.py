@@ -28,6 +28,11 @@ GROUP = "slice"
 CONTAINER = "worker"
 """The container that runs `mdctl.runtime`, in every pod."""
 
+SPEC_FOLDER = "/etc/mdctl"
+"""In every pod: where the resolved job is."""
+
+SHARED_MEMORY = "/dev/shm"
+
 TASK_LABEL = "mdctl.dev/task"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 SPEC_ANNOTATION = "mdctl.dev/spec"

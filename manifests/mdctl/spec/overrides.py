@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mdctl.spec.catalogue import CATALOGUE
 from mdctl.spec.errors import SpecError
 from mdctl.spec.fields import Field, find_field
-from mdctl.spec.merging import merge
+from mdctl.spec.merging import combine, merge
 from mdctl.spec.yaml_text import load
 
 
@@ -75,15 +75,21 @@ SHORT_NAMES: dict[str, ShortName] = {
 
 
 def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Return a job's mapping with each override in turn merged over it; values are not validated yet.
+    """Return a job's mapping with the overrides over it as one layer; values are not validated yet.
 
     Raises:
         SpecError: an override is not `name=value`, names no field, or its value is not YAML.
     """
+    return merge(data, override_layer(overrides))
+
+
+def override_layer(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what overrides say together, of which a later one counts where two set one field; raises as above."""
+    layer: dict[str, Any] = {}
     for override in overrides:
         for field, value in _assignments(override):
-            data = merge(data, field.holding(value))
-    return data
+            layer = combine(layer, field.holding(value))
+    return layer
 
 
 def is_override(text: str) -> bool:
@@ -112,6 +118,8 @@ def _expand(name: str, text: str) -> Iterator[tuple[str, str]]:
 
 def _value(field: Field, text: str, override: str) -> Any:
     nullable = type(None) in field.types
+    if field.is_text and text in ("null", "~") and not nullable and not field.is_entry:
+        raise SpecError(f"override {override!r}: {'.'.join(field.path)} cannot be unset; give it a value")
     if field.is_text and not (nullable and text in ("", "null", "~")):
         return text
     return load(text, where=f"override {override!r}")

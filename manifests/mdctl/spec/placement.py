@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mdctl.spec.part import Part
-from mdctl.spec.text import DnsLabel, DnsSubdomain, EnvironmentName, LabelKey, MountPath, Quantity
+from mdctl.spec.text import DnsLabel, DnsSubdomain, EnvironmentName, LabelKey, MountPath, Quantity, SecretKey
 
 AxisSize = Annotated[int, Field(ge=-1, le=1_000_000)]
 
@@ -135,7 +135,7 @@ class SecretReference(Part):
     """A Secret of the job's namespace, as one environment variable or as files. Values never stand in a spec."""
 
     name: DnsSubdomain
-    key: str | None = None
+    key: SecretKey | None = None
     """The key whose value becomes the variable `env`."""
     env: EnvironmentName | None = None
     mount_path: MountPath | None = None

@@ -89,8 +89,8 @@ def job_yaml(job: DiffusionJob) -> str:
 
 
 def spec_hash(job: DiffusionJob) -> str:
-    """Return a name for the resolved spec: equal specs, equal names (16 hexadecimal digits)."""
-    data = job.spec.model_dump(mode="json", by_alias=True)
+    """Return a name for the resolved spec and the labels: equal ones, equal names (16 hexadecimal digits)."""
+    data = {"labels": job.metadata.labels, "spec": job.spec.model_dump(mode="json", by_alias=True)}
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mdctl.spec.job import JobSpec
 
-ATTENTION = ("dot_product", "flash")
+ATTENTION = ("dot_product", "flash", "splash")
 ATTENTION_TO_COME = ("cudnn", "cudnn_flash_te", "ring", "tokamax_flash", "tokamax_ring", "ulysses")
 
 REMAT = (

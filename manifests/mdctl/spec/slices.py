@@ -123,7 +123,7 @@ def describe(slice_: Slice, count: int = 1) -> str:
     memory = "" if slice_.hbm_gib is None else f" of {slice_.hbm_gib:g} GiB"
     devices = _plural(slice_.devices * count, "JAX device") + memory
     if slice_.kind == "cpu":
-        return f"{slice_.name}: this computer, {_plural(slice_.hosts, 'process')}, {devices}"
+        return f"{slice_.name}: this computer, {_plural(slice_.hosts * count, 'process')}, {devices}"
     times = "" if count == 1 else f"{count} slices, each "
     what = {"tpu": f"TPU {slice_.generation} {slice_.topology_label}", "gpu": slice_.generation}[slice_.kind]
     chips = _plural(slice_.chips, "chip" if slice_.kind == "tpu" else "GPU")

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 WORDS: dict[str, str] = {}
 """What each pattern below asks for."""
@@ -21,7 +21,9 @@ DnsLabel = Annotated[
 DnsSubdomain = Annotated[
     str,
     _matching(
-        r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "lower-case letters, digits, '-' and '.', ending in a letter or digit", 253
+        r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$",
+        "lower-case letters, digits and '-', in parts joined by '.', each ending in a letter or digit",
+        253,
     ),
 ]
 """A Kubernetes object name (RFC 1123 subdomain)."""
@@ -55,8 +57,31 @@ Quantity = Annotated[
 ]
 """A Kubernetes quantity: `8`, `500m`, `64Gi`; a number is read as its digits."""
 
-ImageName = Annotated[str, _matching(r"^\S+$", "the name of a container image, without spaces", 512)]
+_HOST = r"([A-Za-z0-9.-]+:[0-9]+|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+)"
+_PIECE = r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*"
+
+ImageName = Annotated[
+    str,
+    _matching(
+        rf"^({_HOST}/)?{_PIECE}(/{_PIECE})*(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(@sha256:[0-9a-f]{{64}})?$",
+        "a container image, such as registry.example/team/mdctl:1.0: the repository in lower case, then one :tag",
+        512,
+    ),
+]
 """A container image: `registry/repository:tag` or `@sha256:digest`."""
+
+SecretKey = Annotated[str, _matching(r"^[-._a-zA-Z0-9]+$", "letters, digits, '-', '_' and '.'", 253)]
+"""A key in a Kubernetes Secret."""
+
+
+def _with_words(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is blank; say what the video shows, or leave it out")
+    return value
+
+
+Prompt = Annotated[str, AfterValidator(_with_words)]
+"""What a video shows."""
 
 MountPath = Annotated[str, _matching(r"^/[^:]*$", "a path from the root, without ':'", 1024)]
 """A folder inside the container."""

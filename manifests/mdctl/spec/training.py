@@ -4,8 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mdctl.spec.model import Directory, Location
+from mdctl.spec.model import Directory, Place
 from mdctl.spec.part import Part
+from mdctl.spec.text import Prompt
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -45,7 +46,7 @@ class DataSpec(Part):
 
     type: Literal["folder", "synthetic"] = "folder"
     """`folder`: videos or images with captions in .txt sidecars, metadata.jsonl or metadata.csv."""
-    path: Location | None = None
+    path: Place | None = None
     """The folder, local or `gs://`."""
     held_out: Annotated[int, Field(ge=0)] = 0
     """Clips kept from training for the held-out loss."""
@@ -109,7 +110,7 @@ class Evaluation(Part):
     """What is measured while training."""
 
     every: Count = 500
-    prompts: tuple[str, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
     """Videos are sampled for these."""
     samples: Count = 1
     """Videos per prompt."""
@@ -137,8 +138,8 @@ class Training(Part):
 class Sampling(Part):
     """How videos are sampled."""
 
-    prompts: tuple[str, ...] = ()
-    prompts_file: Location | None = None
+    prompts: tuple[Prompt, ...] = ()
+    prompts_file: Place | None = None
     """One prompt a line, or JSON lines with `prompt` and optionally `seed`."""
     negative_prompt: str = ""
     sampler: str = "unipc"
