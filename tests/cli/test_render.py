@@ -12,7 +12,11 @@ def test_render_prints_one_jobset_and_says_the_rest_beside_it(mdctl):
     lines = found.err.splitlines()
     assert lines[0].startswith("slice v5p-64: TPU v5p 2x4x4, 32 chips")
     assert lines[1] == "mesh fsdp 8 x context 4 (32 devices): batch 8 in 8, tokens in 4"
-    assert [line.partition(" is ")[0] for line in lines[2:]] == ["warning: outputDir", "warning: data.path"]
+    assert [line.partition(" is ")[0] for line in lines[2:]] == [
+        "warning: outputDir",
+        "warning: data.path",
+        "warning: image",
+    ]
 
 
 def test_the_job_in_the_jobset_is_what_was_asked_for(mdctl):

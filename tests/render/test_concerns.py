@@ -1,6 +1,6 @@
 import pytest
 
-from mdctl.render.concerns import concerns
+from mdctl.render.concerns import advice, concerns
 from tests.render.golden import DATA, recipe_job
 
 
@@ -18,6 +18,7 @@ def test_a_job_with_a_bucket_and_a_data_set_is_of_no_concern():
         ([DATA[0], "dataset_type=synthetic"], []),
         ([*DATA, "model.weights=demo/model"], ["model.weights is 'demo/model'"]),
         ([*DATA, "model.weights=hf://org/name"], []),
+        ([*DATA, "training.checkpoint.directory=/tmp/c"], ["training.checkpoint.directory is '/tmp/c'"]),
     ],
 )
 def test_what_pods_would_lack_is_said_with_the_way_out(overrides, words):
@@ -34,3 +35,11 @@ def test_generating_reads_from_where_pods_can():
 
 def test_generating_needs_no_data_set():
     assert concerns(recipe_job("generate-wan", "output_dir=gs://b/o")) == []
+
+
+def test_what_would_be_better_is_said_with_the_way_to_it():
+    local = ["data.cache=/tmp/c", "jax_cache_dir=/tmp/j"]
+    found = advice(recipe_job("train-wan", *DATA, *local))
+    assert [sentence.partition(" is ")[0] for sentence in found] == ["image", "data.cache", "compilationCacheDir"]
+    assert all("set " in sentence for sentence in found)
+    assert advice(recipe_job("train-wan", *DATA, "image=a.example/b:1", "data.cache=gs://b/c")) == []

@@ -1,6 +1,7 @@
 import pytest
 import yaml
 
+from mdctl.render.image import with_image
 from mdctl.render.jobset import render_jobset
 from mdctl.spec.errors import SpecError
 from mdctl.spec.names import SPEC_ANNOTATION, SPEC_HASH_ANNOTATION
@@ -56,9 +57,24 @@ def test_the_pods_carry_the_resolved_spec():
     job = recipe_job("train-wan", *DATA)
     jobset = render_jobset(job)
     data = yaml.safe_load(pod(jobset)["metadata"]["annotations"][SPEC_ANNOTATION])
-    assert parse_job(data, where="annotation") == job
+    assert parse_job(data, where="annotation") == with_image(job)
     assert data["spec"]["training"]["optimizer"]["name"] == "adamw", "defaults are written out"
-    assert jobset["metadata"]["annotations"][SPEC_HASH_ANNOTATION] == spec_hash(job)
+    assert jobset["metadata"]["annotations"][SPEC_HASH_ANNOTATION] == spec_hash(with_image(job))
+
+
+def test_another_image_is_another_spec():
+    hashes = [rendered(f"image=a/b:{tag}")["metadata"]["annotations"][SPEC_HASH_ANNOTATION] for tag in "12"]
+    assert len(set(hashes)) == 2
+
+
+def test_a_lost_peer_is_not_counted_where_checkpoints_outlive_the_pods():
+    def free(*overrides):
+        rules = group(rendered(*overrides))["template"]["spec"]["podFailurePolicy"]["rules"]
+        return 76 in rules[2]["onExitCodes"]["values"]
+
+    assert free()
+    assert not free("training.checkpoint.directory=/tmp/kept")
+    assert free("output_dir=/tmp/out", "training.checkpoint.directory=gs://b/kept")
 
 
 def test_a_queue_and_its_priority_are_labels():

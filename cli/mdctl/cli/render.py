@@ -39,13 +39,13 @@ def render(  # noqa: PLR0913 - each is an option of the verb
     """
     from mdctl.cli.request import Request, asked
     from mdctl.cli.start import checked_jobset
-    from mdctl.render.concerns import concerns
+    from mdctl.render.concerns import advice, concerns
 
     options = placed(slice_name, num_slices, name, namespace, image, output_dir, queue)
     request = Request(source=source, asked=asked(options, overrides or ()), size=size)
     job = request.job()
     jobset = checked_jobset(job)
     output.notes(request.explanation(job))
-    for concern in concerns(job):
+    for concern in [*concerns(job), *advice(job)]:
         output.warning(concern)
     output.document(jobset)

@@ -1,5 +1,9 @@
-"""What a rendered job lacks to be worth running on a cluster: `render` warns of it, `submit` refuses."""
+"""What a rendered job lacks to be worth running on a cluster: `render` warns of it, `submit` refuses.
 
+And what it would be better with, of which both warn.
+"""
+
+from mdctl.render.image import default_image
 from mdctl.spec.job import DiffusionJob
 
 
@@ -11,6 +15,12 @@ def concerns(job: DiffusionJob) -> list[str]:
         found.append(
             f"outputDir is {spec.output_dir!r}: pods lose what they write outside gs://, and hosts do not see each "
             "other's files; set outputDir=gs://BUCKET/FOLDER"
+        )
+    checkpoints = spec.training.checkpoint.directory if spec.task == "train" else None
+    if checkpoints is not None and not checkpoints.startswith("gs://"):
+        found.append(
+            f"training.checkpoint.directory is {checkpoints!r}: checkpoints die with the pod that wrote them; "
+            "set training.checkpoint.directory=gs://BUCKET/FOLDER, or null for one in outputDir"
         )
     for field, place, schemes in (
         ("model.weights", spec.model.weights, "hf://ORG/NAME or gs://BUCKET/FOLDER"),
@@ -24,4 +34,26 @@ def concerns(job: DiffusionJob) -> list[str]:
             f"data.path is {spec.data.path!r}: pods see no folder of this computer; "
             "set data.path=gs://BUCKET/FOLDER, or data.type=synthetic"
         )
+    return found
+
+
+def advice(job: DiffusionJob) -> list[str]:
+    """Return one sentence for each thing that would make the job start, or start again, more surely."""
+    spec = job.spec
+    found = []
+    if spec.image is None:
+        found.append(
+            f"image is unset, so pods ask for {default_image(spec.resolved_slice.kind)}, which a registry that the "
+            "cluster reads must have: build it from the Dockerfile, push it, and set image=REGISTRY/NAME:TAG, or once "
+            "for all jobs `mdctl config set image REGISTRY/NAME:TAG`"
+        )
+    for field, place in (
+        ("data.cache", spec.data.cache if spec.task == "train" else None),
+        ("compilationCacheDir", spec.compilation_cache_dir),
+    ):
+        if place is not None and not place.startswith("gs://"):
+            found.append(
+                f"{field} is {place!r}: it dies with the pod, and each attempt makes it anew; "
+                f"set {field}=gs://BUCKET/FOLDER"
+            )
     return found

@@ -10,6 +10,7 @@ The spec travels in an annotation of the pods, so there is no ConfigMap to own, 
 from typing import Any
 
 from mdctl.render.failure_policy import job_failure_policy, jobset_failure_policy
+from mdctl.render.image import with_image
 from mdctl.render.placement import jobset_annotations
 from mdctl.render.pod import pod_template
 from mdctl.spec.errors import SpecError
@@ -37,6 +38,7 @@ def render_jobset(job: DiffusionJob) -> Object:
     slice_ = job.spec.resolved_slice
     _refuse_what_fits_no_cluster(job, slice_)
     check_name(job.metadata.name, job.spec.num_slices, slice_.hosts)
+    job = with_image(job)
     spec: Object = {
         "network": {
             "enableDNSHostnames": True,
@@ -92,7 +94,8 @@ def _job_template(job: DiffusionJob, slice_: Slice) -> Object:
 
 def _is_durable(job: DiffusionJob) -> bool:
     """Say whether what an attempt wrote is there for the next one."""
-    return (job.spec.output_dir or "").startswith("gs://")
+    checkpoints = job.spec.training.checkpoint.directory if job.spec.task == "train" else None
+    return (checkpoints or job.spec.output_dir or "").startswith("gs://")
 
 
 def _refuse_what_fits_no_cluster(job: DiffusionJob, slice_: Slice) -> None:

@@ -8,10 +8,9 @@ from typing import Any
 
 from mdctl.render.environment import worker_environment
 from mdctl.render.gpu_network import NO_NETWORK, GpuNetwork, gpu_network
-from mdctl.render.image import default_image
 from mdctl.render.placement import node_selector, pod_annotations, tolerations
 from mdctl.spec.job import DiffusionJob, JobSpec
-from mdctl.spec.names import CONTAINER, SPEC_ANNOTATION
+from mdctl.spec.names import CONTAINER, SHARED_MEMORY, SPEC_ANNOTATION, SPEC_FOLDER
 from mdctl.spec.slices import Slice
 from mdctl.spec.yaml_text import dump
 
@@ -20,7 +19,6 @@ Object = dict[str, Any]
 USER = 65532
 """The user of our images; any image runs as this one."""
 
-SPEC_FOLDER = "/etc/mdctl"
 SPEC_FILE = "job.yaml"
 
 
@@ -58,7 +56,7 @@ def resolved_yaml(job: DiffusionJob) -> str:
 def _worker(job: DiffusionJob, slice_: Slice, network: GpuNetwork) -> Object:
     return {
         "name": CONTAINER,
-        "image": job.spec.image or default_image(slice_.kind),
+        "image": job.spec.image,
         "command": ["python", "-m", "mdctl.runtime", f"{SPEC_FOLDER}/{SPEC_FILE}"],
         "env": worker_environment(job, slice_, network.environment),
         "resources": _resources(job.spec, slice_),
@@ -66,7 +64,7 @@ def _worker(job: DiffusionJob, slice_: Slice, network: GpuNetwork) -> Object:
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "spec", "mountPath": SPEC_FOLDER, "readOnly": True},
-            {"name": "shared-memory", "mountPath": "/dev/shm"},
+            {"name": "shared-memory", "mountPath": SHARED_MEMORY},
             *(
                 {"name": f"secret-{index}", "mountPath": secret.mount_path, "readOnly": True}
                 for index, secret in enumerate(job.spec.secrets)
