@@ -40,6 +40,13 @@ def test_a_file_of_settings_that_is_none_is_named(mdctl, folder):
     assert f"error: {path}: quue: no such field; did you mean 'queue'?" in found.err
 
 
+def test_settings_that_cannot_be_looked_at_are_named(mdctl, folder, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / ("x" * 300)))
+    found = mdctl("config")
+    assert (found.code, found.out) == (2, "")
+    assert "cannot be looked at: File name too long" in found.err
+
+
 def test_a_write_that_fails_leaves_the_old_settings(mdctl, folder, monkeypatch):
     mdctl("config", "set", "queue", "old")
 

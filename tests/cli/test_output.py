@@ -114,6 +114,22 @@ def test_a_result_that_cannot_be_written_is_no_traceback(sink, code, message):
     assert (found.returncode, found.stderr) == (code, message)
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("--help > /dev/full", 2, "error: nothing more can be written: No space left on device; make room, or send it"),
+        ("slices >&-", 0, ""),
+        ("nothing 2>&-", 2, ""),
+    ],
+)
+def test_nowhere_to_write_is_no_traceback(words, code, message):
+    command = f"{sys.executable} -c 'from mdctl.cli.app import main; main()' {words}"
+    found = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert found.returncode == code
+    assert found.stderr.startswith(message)
+    assert "Traceback" not in found.stderr
+
+
 def test_a_job_goes_on_when_nobody_reads(monkeypatch):
     def echo(line):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))

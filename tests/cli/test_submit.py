@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -94,6 +95,13 @@ def test_a_dry_run_prints_what_would_be_created(mdctl, created):
     assert yaml.safe_load(found.out)["metadata"]["name"] == "mine"
     assert "warning: outputDir is None" in found.err
     assert created == []
+
+
+def test_a_dry_run_prints_in_the_form_that_is_asked_for(mdctl, created, ran):
+    for where, kind in (([], "JobSet"), (["--local"], "DiffusionJob")):
+        words = ["submit", "train-wan", "--name", "mine", "--dry-run", *where]
+        assert json.loads(mdctl(*words, "-o", "json").out)["kind"] == kind
+        assert mdctl(*words, "-o", "name").out == "mine\n"
 
 
 def test_settings_say_what_the_spec_does_not(mdctl, created):
@@ -196,6 +204,8 @@ def test_generate_takes_a_file_of_prompts_a_model_and_a_checkpoint(mdctl, create
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["a fox", "--prompts-file", "p", "--local"], "sampling.prompts and sampling.promptsFile 'p' are both given"),
+        (["--prompts-file", "p" * 300, "--local"], "cannot be looked at: File name too long"),
         (["a fox", "--model", "wan"], "no model is called 'wan'; the nearest is 'wan2.1-t2v-"),
         (["a fox", "--seed", "-1"], "spec.sampling.seed: input should be greater than or equal to 0"),
         (["--prompts-file", "none.txt", "--local"], "sampling.promptsFile is 'none.txt', which is not here"),

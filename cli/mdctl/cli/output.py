@@ -3,13 +3,14 @@
 Results go to stdout; what a person should know beside them goes to stderr.
 """
 
+import errno
 import json
 import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -73,6 +74,14 @@ def document(data: object, form: Format = Format.YAML) -> None:
     text(json.dumps(data, indent=2, ensure_ascii=False) if form is Format.JSON else dump(data).rstrip())
 
 
+def planned(found: Mapping[str, Any], form: Format) -> None:
+    """Print an object that has `metadata`, as it would be created: YAML unless another form is asked for."""
+    if form is Format.NAME:
+        text(str(found["metadata"]["name"]))
+    else:
+        document(found, form)
+
+
 def text(line: str) -> None:
     """Print a line of the result; leave where its reader has gone.
 
@@ -114,6 +123,9 @@ def warning(line: str) -> None:
 
 def run(app: typer.Typer) -> NoReturn:
     """Run the command line and leave; a mistake ends in one message and its code, never in a traceback."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started us
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except MdctlError as error:
@@ -122,6 +134,11 @@ def run(app: typer.Typer) -> NoReturn:
         code = _failed(error.format_message(), error.exit_code)
     except (Abort, KeyboardInterrupt):
         code = _failed("interrupted", INTERRUPTED)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO):
+            raise
+        _close_stdout()
+        code = _failed(f"nothing more can be written: {error.strerror}; make room, or send it elsewhere", 2)
     sys.exit(code or 0)
 
 

@@ -48,7 +48,16 @@ def read_settings() -> Settings:
         SpecError: the file is there and is not valid.
     """
     path = settings_path()
-    return parse_settings(read_mapping(path), str(path)) if path.exists() else Settings()
+    return parse_settings(read_mapping(path), str(path)) if _is_there(path) else Settings()
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise SpecError(
+            f"{path}: cannot be looked at: {error.strerror}; set XDG_CONFIG_HOME to a folder of yours"
+        ) from None
 
 
 def parse_settings(data: dict[str, Any], where: str) -> Settings:

@@ -14,7 +14,7 @@ def start(request: Request, *, dry_run: bool, form: output.Format) -> int:
     job = request.job()
     jobset = None if request.local else checked_jobset(job)
     output.notes(request.explanation(job))
-    return _start_here(job, dry_run) if jobset is None else _start_on_cluster(job, jobset, dry_run, form)
+    return _start_here(job, dry_run, form) if jobset is None else _start_on_cluster(job, jobset, dry_run, form)
 
 
 def checked_jobset(job: DiffusionJob) -> dict[str, Any]:
@@ -27,12 +27,12 @@ def checked_jobset(job: DiffusionJob) -> dict[str, Any]:
     return jobset
 
 
-def _start_here(job: DiffusionJob, dry_run: bool) -> int:
+def _start_here(job: DiffusionJob, dry_run: bool, form: output.Format) -> int:
     from mdctl.local.engine import run_local
     from mdctl.local.inputs import check_inputs
 
     if dry_run:
-        output.document(dump_job(job))
+        output.planned(dump_job(job), form)
         return 0
     check_inputs(job)
     output.note(f"{job.metadata.name}: writing to {job.spec.output_dir}")
@@ -42,13 +42,13 @@ def _start_here(job: DiffusionJob, dry_run: bool) -> int:
 
 
 def _start_on_cluster(job: DiffusionJob, jobset: dict[str, Any], dry_run: bool, form: output.Format) -> int:
-    from mdctl.render.concerns import concerns
+    from mdctl.render.concerns import advice, concerns
 
     found = concerns(job)
+    for concern in [*(found if dry_run else ()), *advice(job)]:
+        output.warning(concern)
     if dry_run:
-        for concern in found:
-            output.warning(concern)
-        output.document(jobset)
+        output.planned(jobset, form)
         return 0
     if found:
         raise SpecError("\n".join([f"{job.metadata.name} is not submitted:", *(f"  {concern}" for concern in found)]))

@@ -24,10 +24,17 @@ def check_inputs(job: DiffusionJob) -> None:
         "sampling.promptsFile": None if training else spec.sampling.prompts_file,
     }
     for field, place in inputs.items():
-        if place is not None and "://" not in place and not Path(place).expanduser().exists():
+        if place is not None and "://" not in place and not _is_here(field, place):
             raise DataError(f"{field} is {place!r}, which is not here ({Path.cwd()}); {_way_out(field, place)}")
     if training and spec.data.type == "folder" and spec.data.path is None:
         raise DataError("data.path is unset; name a folder of clips, data.path=FOLDER, or data.type=synthetic")
+
+
+def _is_here(field: str, place: str) -> bool:
+    try:
+        return Path(place).exists()
+    except OSError as error:
+        raise DataError(f"{field} is {place!r}, which cannot be looked at: {error.strerror}; name another") from None
 
 
 def _way_out(field: str, place: str) -> str:
