@@ -14,7 +14,6 @@ from mdctl.spec.errors import OutputError, PeerLost, Preempted, SpecError, WillF
         (OutputError("full"), 2),
         (OSError(errno.ENOSPC, "No space left on device"), 2),
         (PermissionError(errno.EACCES, "Permission denied"), 2),
-        (ValueError("RESOURCE_EXHAUSTED: Error writing '/out/x': No space left on device"), 2),
         (WillFailAgain("NaN"), 3),
         (MemoryError(), 3),
         (RuntimeError("RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory space hbm"), 3),

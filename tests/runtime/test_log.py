@@ -1,6 +1,8 @@
 import io
 import json
 import logging
+import sys
+import threading
 import warnings
 
 import pytest
@@ -17,7 +19,10 @@ logger = logging.getLogger("mdctl.test")
 def logging_as_before():
     root, ours = logging.getLogger(), logging.getLogger("mdctl")
     before = root.handlers[:], root.level, ours.level
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     yield
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+    logging.raiseExceptions = True
     logging.captureWarnings(False)
     root.handlers[:], _, _ = before
     root.setLevel(before[1])
@@ -78,6 +83,27 @@ def test_other_libraries_go_to_the_file_alone(capsys, lines, tmp_path):
     (slow, deprecated) = kept(tmp_path)
     assert (slow["logger"], slow["message"]) == ("absl", "slow")
     assert "deprecated" in deprecated["message"]
+
+
+def test_what_other_threads_raise_goes_to_the_file_alone(capsys, lines, tmp_path):
+    start_log(0, Console(file=io.StringIO()))
+    log_to(lines, 0)
+    thread = threading.Thread(target=lambda: 1 / 0)
+    thread.start()
+    thread.join()
+    assert capsys.readouterr() == ("", "")
+    (record,) = kept(tmp_path)
+    assert record["message"] == "in a thread"
+    assert "ZeroDivisionError" in record["traceback"]
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(capsys, lines, tmp_path):
+    start_log(0, Console(file=io.StringIO()))
+    log_to(lines, 0)
+    (tmp_path / "log.jsonl").unlink()
+    (tmp_path / "log.jsonl").mkdir()
+    logger.info("still here")
+    assert "still here" in capsys.readouterr().out
 
 
 def test_a_crash_keeps_its_traceback(capsys):

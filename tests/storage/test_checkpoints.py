@@ -5,7 +5,7 @@ import pytest
 from etils import epath
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from mdctl.spec.errors import SpecError
+from mdctl.spec.errors import OutputError, SpecError
 from mdctl.storage.checkpoints import Checkpoints, load_item, newest_whole, set_aside_damaged
 
 
@@ -152,6 +152,15 @@ def test_what_a_kill_left_behind_is_no_checkpoint_and_goes_away(saved, directory
     again.save(40, trees(40, along_rows), {"step": 40})
     again.finish()
     assert sorted(path.name for path in epath.Path(directory).iterdir()) == ["30", "40"]
+
+
+def test_a_full_disk_is_the_users_to_mend(saved, monkeypatch):
+    def full():
+        raise ValueError("RESOURCE_EXHAUSTED: Error writing local file: No space left on device [os_error_code='28']")
+
+    monkeypatch.setattr(saved._manager, "wait_until_finished", full)
+    with pytest.raises(OutputError, match=r"no room for a checkpoint in .*/checkpoints; make room, keep fewer"):
+        saved.finish()
 
 
 def test_an_empty_or_missing_directory_has_no_checkpoint(tmp_path):

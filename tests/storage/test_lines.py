@@ -40,7 +40,7 @@ def test_opening_again_keeps_what_is_wanted_and_drops_a_line_that_a_kill_cut_sho
 
 def test_a_folder_that_cannot_be_written_is_the_users_to_mend(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(OutputError, match=r"file/metrics.jsonl cannot be written.*name another output directory"):
+    with pytest.raises(OutputError, match=r"file/metrics.jsonl cannot be written: Not a directory; make room"):
         open_lines(epath.Path(tmp_path) / "file" / "metrics.jsonl", everything)
 
 

@@ -16,9 +16,6 @@ CRASHED = 1
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 """The operating system's reasons that only the user can remove."""
 
-DISK_FULL = ("No space left on device", "Disk quota exceeded")
-"""The same, as TensorStore words them; it calls a full disk RESOURCE_EXHAUSTED."""
-
 OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "CUDA_ERROR_OUT_OF_MEMORY")
 """How XLA's allocators begin to say that a program does not fit."""
 
@@ -44,7 +41,7 @@ def from_exception(error: BaseException, num_hosts: int) -> Exit:
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, MdctlError):
         return Exit(error.exit_code, str(error), agreed=isinstance(error, Preempted))
-    if (isinstance(error, OSError) and error.errno in UNWRITABLE) or any(mark in text for mark in DISK_FULL):
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
         return Exit(OutputError.exit_code, f"{text}; make room or give the output directory write access")
     if isinstance(error, MemoryError) or any(mark in text for mark in OUT_OF_MEMORY):
         return Exit(WillFailAgain.exit_code, f"out of memory: {text}")

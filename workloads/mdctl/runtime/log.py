@@ -8,6 +8,7 @@ host would say alike (`extra=shared(...)`) only rank 0 says on standard output.
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from logging.handlers import MemoryHandler
@@ -15,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
+from mdctl.spec.errors import OutputError
 from mdctl.storage.lines import Lines
 
 SECONDS_BETWEEN_FLUSHES = 60.0
@@ -32,6 +34,16 @@ def start_log(rank: int, console: Console) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("mdctl").setLevel(logging.INFO)
     logging.captureWarnings(True)
+    logging.raiseExceptions = False  # a log that cannot be written stops nothing
+    _take_hooks()
+
+
+def _take_hooks() -> None:
+    """Log what other threads and libraries would print: an exception of theirs that matters reaches us another way."""
+    stray = logging.getLogger("python")
+    sys.excepthook = lambda kind, error, trace: stray.error("stray exception", exc_info=error)
+    threading.excepthook = lambda args: stray.error("in a thread", exc_info=args.exc_value)
+    sys.unraisablehook = lambda args: stray.error("in %r", args.object, exc_info=args.exc_value)
 
 
 def fields(**values: Any) -> dict[str, Any]:
@@ -88,9 +100,12 @@ class JsonLines(logging.Handler):
         line |= {"message": record.getMessage(), **getattr(record, "fields", {})}
         if record.exc_info:
             line["traceback"] = logging.Formatter().formatException(record.exc_info)
-        self._lines.write(line)
-        if time.monotonic() - self._flushed > SECONDS_BETWEEN_FLUSHES:
-            self.flush()
+        try:
+            self._lines.write(line)
+            if time.monotonic() - self._flushed > SECONDS_BETWEEN_FLUSHES:
+                self.flush()
+        except (OSError, OutputError):
+            self.handleError(record)
 
     def flush(self) -> None:
         """Flush the file."""

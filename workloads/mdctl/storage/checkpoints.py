@@ -10,14 +10,15 @@ whatever mesh its abstract form asks for.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from mdctl.spec.errors import MdctlError, SpecError
+from mdctl.spec.errors import MdctlError, OutputError, SpecError
 from mdctl.storage.output import as_path
 from mdctl.storage.seal import damage, write_seal
 
@@ -26,6 +27,9 @@ ARRAYS = ("params", "opt_state", "ema")
 INTEGERS = "integers"
 
 SHOWN_DIFFERENCES = 5
+
+DISK_FULL = ("No space left on device", "Disk quota exceeded")
+"""How the operating system says so, inside whatever TensorStore makes of it."""
 
 Trees = Mapping[str, Any]
 """Item -> tree of arrays, or of their abstract form."""
@@ -60,11 +64,13 @@ class Checkpoints:
         """
         items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
         items[INTEGERS] = ocp.args.JsonSave(dict(integers))
-        self._manager.save(step, args=ocp.args.Composite(**items), force=True)
+        with _writing(self._directory):
+            self._manager.save(step, args=ocp.args.Composite(**items), force=True)
 
     def finish(self) -> None:
         """Wait until the save in flight is committed, and raise its errors."""
-        self._manager.wait_until_finished()
+        with _writing(self._directory):
+            self._manager.wait_until_finished()
 
     def integers(self, step: int) -> dict[str, int]:
         """Return the integers of a checkpoint."""
@@ -121,6 +127,20 @@ def load_item(directory: str, step: int, item: str, abstract: Any) -> Any:
             return checkpointer.restore(folder, abstract)
         except ValueError as error:
             raise _unreadable(folder, error) from error
+
+
+@contextmanager
+def _writing(directory: str) -> Iterator[None]:
+    """Say what to do about a disk that is full; TensorStore tells of it in words only."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if not any(mark in str(error) for mark in DISK_FULL):
+            raise
+        raise OutputError(
+            f"no room for a checkpoint in {directory}; make room, keep fewer (training.checkpoint.keep), "
+            f"or name another directory with training.checkpoint.directory"
+        ) from error
 
 
 def _committed(directory: str) -> list[int]:

@@ -7,11 +7,13 @@ each `flush`, which happens before every checkpoint: what a restored step has be
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from etils import epath
 
 from mdctl.spec.errors import OutputError
+from mdctl.storage.output import file_errors, reason
 
 Record = Mapping[str, Any]
 
@@ -33,18 +35,19 @@ class LocalLines:
 
     def __init__(self, path: epath.Path, records: Sequence[Record]) -> None:
         temporary = path.with_name(f".{path.name}.new")
-        temporary.write_text("".join(map(_line, records)))
-        temporary.replace(path)
+        with _writing(path):
+            temporary.write_text("".join(map(_line, records)))
+            temporary.replace(path)
         self._path = path
 
     def write(self, record: Record) -> None:
         """Add a record."""
-        with open(self._path, "a", encoding="utf-8") as file:
+        with _writing(self._path), open(self._path, "a", encoding="utf-8") as file:
             file.write(_line(record))
 
     def flush(self) -> None:
         """Wait until the disk has every record."""
-        with open(self._path, "a", encoding="utf-8") as file:
+        with _writing(self._path), open(self._path, "a", encoding="utf-8") as file:
             os.fsync(file.fileno())
 
 
@@ -62,20 +65,18 @@ class RemoteLines:
 
     def flush(self) -> None:
         """Write the object anew."""
-        self._path.write_text("".join(self._lines))
+        with _writing(self._path):
+            self._path.write_text("".join(self._lines))
 
 
 def open_lines(path: epath.Path, keep: Callable[[Record], bool]) -> Lines:
     """Open a file to add to, keeping those of its records that `keep` wants; a line cut short by a kill goes.
 
-    Raises:
-        OutputError: the folder cannot be written to.
+    This and every method raise OutputError if the file cannot be written.
     """
-    records = [record for record in read_lines(path) if keep(record)] if path.exists() else []
-    try:
-        return RemoteLines(path, records) if is_remote(path) else LocalLines(path, records)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error}; name another output directory") from error
+    with _writing(path):
+        records = [record for record in read_lines(path) if keep(record)] if path.exists() else []
+    return RemoteLines(path, records) if is_remote(path) else LocalLines(path, records)
 
 
 def read_lines(path: epath.Path) -> Iterator[dict[str, Any]]:
@@ -90,6 +91,17 @@ def read_lines(path: epath.Path) -> Iterator[dict[str, Any]]:
 def is_remote(path: epath.Path) -> bool:
     """Return whether a path is of `gs://`."""
     return "://" in str(path)
+
+
+@contextmanager
+def _writing(path: epath.Path) -> Iterator[None]:
+    """Say what to do about a file that cannot be written."""
+    try:
+        yield
+    except file_errors(str(path)) as error:
+        raise OutputError(
+            f"{path} cannot be written: {reason(error)}; make room there and allow writing, or name another directory"
+        ) from error
 
 
 def _line(record: Record) -> str:

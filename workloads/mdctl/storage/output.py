@@ -27,9 +27,8 @@ def prepare_output(directory: str) -> epath.Path:
         probe.write_text("mdctl")
         probe.unlink()
     except file_errors(directory) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise OutputError(
-            f"output directory {directory} cannot be written: {reason}; "
+            f"output directory {directory} cannot be written: {reason(error)}; "
             f"give it write access and room, or name another with output_dir=..."
         ) from error
     return path
@@ -40,6 +39,11 @@ def as_path(directory: str) -> epath.Path:
     if "://" in directory:
         return epath.Path(directory)  # which `resolve` would take for a relative one
     return epath.Path(Path(directory).expanduser().resolve())
+
+
+def reason(error: Exception) -> str:
+    """Return an error of a file system in words."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def file_errors(directory: str) -> tuple[type[Exception], ...]:
