@@ -12,6 +12,7 @@ works the same way, but takes SIGTERM from the process and knows no other reason
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from mdctl.runtime.peers import Peers
 from mdctl.spec.errors import PeerLost
@@ -34,7 +35,8 @@ class Agreement:
 
     def ask(self, reason: str) -> None:
         """Ask all hosts to stop; from any thread, any number of times, on any number of hosts."""
-        self._peers.store.set("stop", reason)
+        with suppress(PeerLost):  # rank 0 is gone, and this process ends by itself
+            self._peers.store.set("stop", reason)
 
     def go_on(self) -> bool:
         """Return whether this host begins its next piece of work, which then counts; False once by (1) it must not."""
