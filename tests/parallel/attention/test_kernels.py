@@ -8,17 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import Array
 
-from mdctl.parallel.attention import Attention
+from mdctl.parallel.attention import Attention, splash_tpu
 from mdctl.parallel.attention.blockwise import blockwise_attention
 from mdctl.parallel.attention.dot_product import dot_product_attention
-from mdctl.parallel.attention.kernels import KERNELS, by_length, flash, unmasked
-from mdctl.parallel.attention.splash import LANES, Tiles, fit_tile, splash_attention
+from mdctl.parallel.attention.flash_tpu import LANES, Tiles, fit_tile, flash_attention
+from mdctl.parallel.attention.kernels import KERNELS, by_length, flash, splash, unmasked
+from mdctl.parallel.attention.splash_tpu import splash_attention
 from mdctl.spec.errors import SpecError
 from mdctl.spec.refused import ATTENTION
 from tests.parity.tolerances import LAYER
 
-SPLASH = splash_attention(Tiles(queries=256, keys=256, keys_computed=128), interpret=True)
-FLASH = {"blockwise": blockwise_attention, "splash": SPLASH}
+TILES = Tiles(queries=256, keys=256, computed=128, resident=256, fast_memory=2**24)
+SPLASH = splash_tpu.Tiles(queries=256, keys=256, computed=128)
+FLASH = {
+    "blockwise": blockwise_attention,
+    "flash": flash_attention(TILES, interpret=True),
+    "splash": splash_attention(SPLASH, interpret=True),
+}
 
 
 def draw(queries: int, keys: int, dtype: str = "float32") -> tuple[Array, Array, Array, Array]:
@@ -74,12 +80,15 @@ def test_softmax_is_in_float32() -> None:
     assert_close((dot_product_attention(q, k, v).astype(jnp.float32),), (exact,), 2e-2)
 
 
-def test_unmasked_padding_of_splash_takes_part_with_score_zero() -> None:
+def test_padding_that_is_not_masked_takes_part_with_score_zero() -> None:
     q, k, v, _ = draw(64, 200)
     fill = ((0, 0), (0, 56), (0, 0), (0, 0))
-    tiles = Tiles(queries=128, keys=256, keys_computed=128)
-    out = splash_attention(tiles, mask_padding=False, interpret=True)(q, k, v)
-    assert_close((out,), (dot_product_attention(q, jnp.pad(k, fill), jnp.pad(v, fill)),), LAYER)
+    careless = [
+        flash_attention(TILES, mask_padding=False, interpret=True),
+        splash_attention(SPLASH, mask_padding=False, interpret=True),
+    ]
+    for kernel in careless:
+        assert_close((kernel(q, k, v),), (dot_product_attention(q, jnp.pad(k, fill), jnp.pad(v, fill)),), LAYER)
 
 
 @given(length=st.integers(1, 100_000), largest=st.sampled_from([512, 1024, 2048, 3072]))
@@ -91,7 +100,7 @@ def test_tiles_waste_little(length: int, largest: int) -> None:
 
 
 def test_long_sequences_get_large_tiles() -> None:
-    assert fit_tile(18_900, 1024) == 1024
+    assert fit_tile(18_900, 2048) == 1920
     assert fit_tile(75_600, 2048) == 2048
 
 
@@ -105,8 +114,13 @@ def test_flash_is_blockwise_off_tpu(platform: str) -> None:
 
 
 def test_flash_on_an_unknown_tpu_is_refused_by_its_kind() -> None:
-    with pytest.raises(SpecError, match=r"TPU v9.*dot_product"):
+    with pytest.raises(SpecError, match=r"TPU v9.*'splash'"):
         flash(_device("tpu", "TPU v9"), mask_padding=True)
+
+
+def test_splash_is_refused_off_tpu() -> None:
+    with pytest.raises(SpecError, match=r"TPU only.*H100.*'flash'"):
+        splash(_device("gpu", "NVIDIA H100"), mask_padding=True)
 
 
 def test_short_sequences_take_the_other_kernel() -> None:

@@ -8,7 +8,8 @@ from jaxtyping import Array, Bool, Float
 from mdctl.parallel.attention import Attention
 from mdctl.parallel.attention.blockwise import blockwise_attention
 from mdctl.parallel.attention.dot_product import dot_product_attention
-from mdctl.parallel.attention.splash import TILES, splash_attention
+from mdctl.parallel.attention.flash_tpu import TILES, flash_attention
+from mdctl.parallel.attention.splash_tpu import Tiles, splash_attention
 from mdctl.spec.errors import SpecError
 
 
@@ -19,7 +20,7 @@ def dot_product(device: jax.Device, *, mask_padding: bool) -> Attention:
 
 
 def flash(device: jax.Device, *, mask_padding: bool) -> Attention:
-    """Return attention in memory linear in the sequence: splash on TPU, blocks of keys elsewhere.
+    """Return attention in memory linear in the sequence: our own kernels on TPU, blocks of keys elsewhere.
 
     Raises:
         SpecError: a TPU of a kind that has no tiles.
@@ -29,12 +30,23 @@ def flash(device: jax.Device, *, mask_padding: bool) -> Attention:
     if device.device_kind not in TILES:
         raise SpecError(
             f"attention.kernel 'flash' has no tiles for {device.device_kind}, only for {', '.join(TILES)}; "
-            "use 'dot_product'"
+            "use 'splash' or 'dot_product'"
         )
-    return splash_attention(TILES[device.device_kind], mask_padding=mask_padding)
+    return flash_attention(TILES[device.device_kind], mask_padding=mask_padding)
 
 
-KERNELS: Mapping[str, Callable[..., Attention]] = {"dot_product": dot_product, "flash": flash}
+def splash(device: jax.Device, *, mask_padding: bool) -> Attention:
+    """Return the attention kernel for TPU that comes with JAX.
+
+    Raises:
+        SpecError: there is no TPU.
+    """
+    if device.platform != "tpu":
+        raise SpecError(f"attention.kernel 'splash' runs on TPU only, and this is {device.device_kind}; use 'flash'")
+    return splash_attention(Tiles(), mask_padding=mask_padding)
+
+
+KERNELS: Mapping[str, Callable[..., Attention]] = {"dot_product": dot_product, "flash": flash, "splash": splash}
 """Name -> (device, mask_padding) -> kernel. What keys a kernel adds by itself it masks if `mask_padding`."""
 
 

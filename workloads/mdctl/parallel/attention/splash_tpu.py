@@ -1,43 +1,28 @@
-"""Splash attention on TPU: the Pallas kernel of JAX, with tiles by chip generation.
+"""Splash attention for TPU, as it comes with JAX: what our own kernels can be exchanged for.
 
-The kernel takes sequences of whole tiles. What is missing is filled up here, after the mesh has cut the sequence, so
-that no other layer computes padding. Keys that fill up are told apart by segment number; that costs vector work on
-every tile and is left out when nothing is hidden.
+Its backward pass is two kernels on one core of a chip. It takes sequences of whole tiles: what is missing is filled up
+here, and keys that fill up are told apart by segment number, which is left out when nothing is hidden.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from einops import rearrange
 from jax.experimental.pallas.ops.tpu import splash_attention as splash
 from jaxtyping import Array, Bool, Float
 
 from mdctl.parallel.attention import ATTENTION_RESIDUALS, Attention
-
-LANES = 128
-"""Tiles are multiples of this."""
+from mdctl.parallel.attention.flash_tpu import LANES, fit_tile
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tiles:
     """The largest tiles: of queries and keys in fast memory, and of keys computed at once."""
 
-    queries: int
-    keys: int
-    keys_computed: int
-
-
-TILES: Mapping[str, Tiles] = {
-    "TPU v4": Tiles(queries=1024, keys=2048, keys_computed=1024),
-    "TPU v5 lite": Tiles(queries=1024, keys=2048, keys_computed=1024),
-    "TPU v5": Tiles(queries=1024, keys=2048, keys_computed=1024),
-    "TPU v6 lite": Tiles(queries=2048, keys=2048, keys_computed=1024),
-    "TPU7x": Tiles(queries=2048, keys=2048, keys_computed=1024),
-}
-"""By `device_kind`."""
+    queries: int = 1024
+    keys: int = 2048
+    computed: int = 1024
 
 
 def splash_attention(tiles: Tiles, *, mask_padding: bool = True, interpret: bool = False) -> Attention:
@@ -74,20 +59,9 @@ def splash_attention(tiles: Tiles, *, mask_padding: bool = True, interpret: bool
     return attend
 
 
-def fit_tile(length: int, largest: int) -> int:
-    """Return the tile, a multiple of `LANES` up to `largest`, that costs least for a sequence of this length.
-
-    A sequence of n tiles of size t costs n (t + 512): what it computes, and as much as half a tile of 1024 to start
-    each (on v5p, tiles of 512 reach 63% and tiles of 1024 to 2048 reach 86% to 90% of the matrix units' peak).
-    """
-    sizes = np.arange(LANES, largest + 1, LANES)
-    cost = -(-length // sizes) * (sizes + 512)
-    return int(sizes[np.argmin(cost)])
-
-
 def _block_sizes(tiles: Tiles, length: int, num_keys: int) -> splash.BlockSizes:
     queries, keys = fit_tile(length, tiles.queries), fit_tile(num_keys, tiles.keys)
-    computed = max(size for size in range(LANES, min(keys, tiles.keys_computed) + 1, LANES) if keys % size == 0)
+    computed = max(size for size in range(LANES, min(keys, tiles.computed) + 1, LANES) if keys % size == 0)
     return splash.BlockSizes(
         block_q=queries,
         block_kv=keys,
