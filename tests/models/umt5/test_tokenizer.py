@@ -96,6 +96,11 @@ def test_the_same_captions_and_seed_give_the_same_files(repository: Path, tmp_pa
         assert (tmp_path / file).read_bytes() == (repository / file).read_bytes(), file
 
 
+def test_a_tokenizer_may_say_that_fewer_tokens_count(tmp_path: Path) -> None:
+    write_text_encoder(tmp_path, CAPTIONS, seed=0, max_tokens=16)
+    assert Tokenizer.load(tmp_path / "tokenizer", length=512)(CAPTIONS).mask.shape == (len(CAPTIONS), 16)
+
+
 def test_a_repository_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer").write_text("in the way")
     with pytest.raises(OutputError, match="tokenizer"):

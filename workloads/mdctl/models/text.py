@@ -25,7 +25,7 @@ from mdctl.models.weights import read_config
 from mdctl.spec.errors import WeightsError
 
 LENGTH = 512
-"""Tokens that every prompt is padded or cut to, as in the original pipeline of Wan."""
+"""Tokens that every prompt is padded or cut to, as in the original pipeline of Wan; fewer if the tokenizer says so."""
 
 Encode = Callable[[Sequence[str]], Float[Array, "B S D"]]
 Tokenize = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
@@ -72,7 +72,7 @@ def load_text_encoder(repository: Path, *, dtype: DTypeLike = jnp.float32) -> Te
         known = ", ".join(TEXT_ENCODERS)
         raise WeightsError(f"{folder}: text encoder {name} is not known, only {known}. Name another repository.")
     tokenizer = umt5.Tokenizer.load(repository / "tokenizer", length=LENGTH)
-    return as_text_encoder(TEXT_ENCODERS[name](folder, dtype), tokenizer, length=LENGTH)
+    return as_text_encoder(TEXT_ENCODERS[name](folder, dtype), tokenizer, length=tokenizer.length)
 
 
 def as_text_encoder(model: TextModel, tokenize: Tokenize, *, length: int) -> TextEncoder:

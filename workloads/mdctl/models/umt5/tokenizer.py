@@ -35,7 +35,10 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: Path, *, length: int) -> "Tokenizer":
-        """Read a tokenizer folder, fetching nothing; raises WeightsError if it holds none that can be read."""
+        """Read a tokenizer folder, fetching nothing; raises WeightsError if it holds none that can be read.
+
+        Prompts get `length` tokens, or the most that the tokenizer's own configuration allows if that is less.
+        """
         # Importing transformers warns that PyTorch is missing, which nothing here needs.
         os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
         from transformers import AutoTokenizer
@@ -51,7 +54,7 @@ class Tokenizer:
                 f"{folder}: padding is token {published.pad_token_id} and the end {published.eos_token_id}, "
                 f"but UMT5 has {PAD_ID} and {EOS_ID}. Use the tokenizer that was published with the text encoder."
             )
-        return cls(published=published, length=length)
+        return cls(published=published, length=min(length, published.model_max_length))
 
     def __call__(self, prompts: Sequence[str]) -> Tokens:
         """Clean and tokenise; what is too long is cut, with a warning that shows what is lost."""

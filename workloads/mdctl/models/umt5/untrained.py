@@ -26,8 +26,10 @@ from mdctl.spec.errors import OutputError
 PAD, EOS, UNK = "<pad>", "</s>", "<unk>"
 
 
-def write_text_encoder(repository: Path, captions: Sequence[str], seed: int) -> None:
+def write_text_encoder(repository: Path, captions: Sequence[str], seed: int, *, max_tokens: int | None = None) -> None:
     """Write `text_encoder/` and `tokenizer/` of a repository; the same captions and seed give the same files.
+
+    With `max_tokens` the tokenizer's prompts are padded and cut to that many tokens where they would have more.
 
     Raises OutputError if they cannot be written.
     """
@@ -35,7 +37,14 @@ def write_text_encoder(repository: Path, captions: Sequence[str], seed: int) -> 
     cfg = replace(UMT5Config.tiny(), vocab_size=tokenizer.get_vocab_size())
     model = UMT5Encoder(cfg, execution=Execution.plain(), rngs=nnx.Rngs(seed))
     weights.save(TABLE, nnx.state(model), repository / "text_encoder", config=cfg.to_published(), stem="model")
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": PAD, "eos_token": EOS, "unk_token": UNK}
+    config: dict[str, str | int] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "pad_token": PAD,
+        "eos_token": EOS,
+        "unk_token": UNK,
+    }
+    if max_tokens is not None:
+        config["model_max_length"] = max_tokens
     folder = repository / "tokenizer"
     try:
         folder.mkdir(parents=True, exist_ok=True)
