@@ -41,7 +41,7 @@ class Kernel:
 
 
 KERNELS: Mapping[str, Kernel] = {
-    "flash_forward": Kernel(products=2, share=0.93),
+    "flash_forward": Kernel(products=2, share=0.92),
     "flash_backward": Kernel(products=5, share=0.97),
     "splash_mha_fwd": Kernel(products=2, share=0.88),
     "splash_mha_dq": Kernel(products=3, share=0.49),

@@ -9,7 +9,7 @@ the queries, once for all tiles. The cores share the heads, and for each head
 so that the backward pass takes the five products of (3) once; a kernel for ∂q and one for ∂k and ∂v would take seven.
 Queries for whose ∂q there is no room go in parts, and the parts' ∂k and ∂v are added up.
 
-Sequences are filled up to whole tiles here, after the mesh has cut them, so no other layer computes padding. `bias` is
+Sequences need not be whole tiles: what a tile has beyond them is cleared when it is read, and never written. `bias` is
 added to the scores of a key: 0, or HIDDEN for one that does not count. None, where all count, saves adding it.
 
 Letters: B videos, H heads of all videos, L queries, S keys, K width; N heads of a video in `Attention`.
@@ -88,8 +88,9 @@ def flash_attention(tiles: Tiles, *, mask_padding: bool = True, interpret: bool 
             mask = jnp.ones((1, k.shape[1]), bool)
         bias = None if mask is None else jnp.where(_fill(mask, call.keys), 0.0, HIDDEN).astype(jnp.float32)[:, None]
         scaled = (q.astype(jnp.float32) * jnp.float32(q.shape[-1] ** -0.5 / log(2))).astype(q.dtype)
-        q_HLK = _fill(rearrange(scaled, "b l n k -> (b n) l k"), call.queries * call.parts)
-        k_HSK, v_HSK = (_fill(rearrange(x, "b s n k -> (b n) s k"), call.keys) for x in (k, v))
+        q_HLK, k_HSK, v_HSK = (rearrange(x, "b l n k -> (b n) l k") for x in (scaled, k, v))
+        if call.parts > 1:
+            q_HLK = _fill(q_HLK, call.queries * call.parts)
         out_HLK = _attend(call, q_HLK, k_HSK, v_HSK, bias)
         return rearrange(out_HLK[:, : q.shape[1]], "(b n) l k -> b l n k", b=q.shape[0])
 
@@ -155,9 +156,9 @@ def _forward(call: _Call, q: Array, k: Array, v: Array, bias: Array | None) -> t
     key = pl.BlockSpec((None, call.keys, width), lambda h, i, j: (h, j, 0))
     row = pl.BlockSpec((None, 1, call.keys), lambda h, i, j: (lax.div(h, per_bias), 0, j))
     run = call.compile(
-        partial(_forward_kernel, computed=call.computed),
+        partial(_forward_kernel, computed=call.computed, num_keys=num_keys),
         name="flash_forward",
-        grid=(heads, num_queries // call.queries, num_keys // call.keys),
+        grid=(heads, pl.cdiv(num_queries, call.queries), pl.cdiv(num_keys, call.keys)),
         in_specs=[query, key, key, None if bias is None else row],
         out_specs=[query, pl.BlockSpec((None, 1, call.queries), lambda h, i, j: (h, 0, i))],
         out_shape=[_like(q), jax.ShapeDtypeStruct((heads, 1, num_queries), jnp.float32)],
@@ -181,9 +182,10 @@ class _Forward(NamedTuple):
     o: Ref
 
 
-def _forward_kernel(*refs: Ref, computed: int) -> None:
+def _forward_kernel(*refs: Ref, computed: int, num_keys: int) -> None:
     """Add a tile of keys to a tile of queries, by (1), and after the last divide, by (2)."""
     tile = _Forward(*refs)
+    key_rows = _Rows(tile.k.shape[0], num_keys, pl.program_id(2))
 
     @pl.when(pl.program_id(2) == 0)
     def _start() -> None:
@@ -191,15 +193,15 @@ def _forward_kernel(*refs: Ref, computed: int) -> None:
         tile.total[...] = jnp.zeros_like(tile.total)
         tile.o[...] = jnp.zeros_like(tile.o)
 
-    for keys in _pieces(tile.k.shape[0], computed):
-        s = _dot(tile.q[...], tile.k[keys, :], NT)
+    for keys in key_rows.pieces(computed):
+        s = _dot(tile.q[...], key_rows.read(tile.k, keys), NT)
         s = s if tile.bias is None else s + tile.bias[:, keys]
         m, m_next = tile.m[...], jnp.maximum(tile.m[...], s.max(axis=-1, keepdims=True))
         p = jnp.exp2(s - _across(m_next, computed))
         alpha = jnp.exp2(m - m_next)
         tile.m[...] = m_next
         tile.total[...] = alpha * tile.total[...] + p.sum(axis=-1, keepdims=True)
-        o_next = _dot(p.astype(tile.v.dtype), tile.v[keys, :], NN)
+        o_next = _dot(p.astype(tile.v.dtype), key_rows.read(tile.v, keys), NN)
         tile.o[...] = _across(alpha, tile.o.shape[1]) * tile.o[...] + o_next
 
     @pl.when(pl.program_id(2) == pl.num_programs(2) - 1)
@@ -213,7 +215,7 @@ def _backward(call: _Call, residuals: tuple[Any, ...], d_out: Array) -> tuple[Ar
     q, k, v, bias, out, lse = residuals
     (heads, num_queries, width), num_keys = q.shape, k.shape[1]
     per_bias = heads // (1 if bias is None else bias.shape[0])
-    num_tiles, last = num_queries // call.queries // call.parts, num_keys // call.keys - 1
+    num_tiles, last = pl.cdiv(num_queries, call.queries * call.parts), pl.cdiv(num_keys, call.keys) - 1
     query = pl.BlockSpec((None, call.queries, width), lambda h, p, j, i: (h, p * num_tiles + i, 0))
     row = pl.BlockSpec((None, 1, call.queries), lambda h, p, j, i: (h, 0, p * num_tiles + i))
     key = pl.BlockSpec((None, call.keys, width), lambda h, p, j, i: (h, j, 0))
@@ -224,7 +226,7 @@ def _backward(call: _Call, residuals: tuple[Any, ...], d_out: Array) -> tuple[Ar
     d_key = pl.BlockSpec((None, None, call.keys, width), lambda h, p, j, i: (p, h, j, 0))
     d_keys = jax.ShapeDtypeStruct((call.parts, *k.shape), k.dtype if call.parts == 1 else jnp.float32)
     run = call.compile(
-        partial(_backward_kernel, computed=call.computed),
+        partial(_backward_kernel, computed=call.computed, num_queries=num_queries, num_keys=num_keys),
         name="flash_backward",
         grid=(heads, call.parts, last + 1, num_tiles),
         in_specs=[query, key, key, None if bias is None else column, query, row, row],
@@ -237,7 +239,7 @@ def _backward(call: _Call, residuals: tuple[Any, ...], d_out: Array) -> tuple[Ar
         ],
     )
     delta = jnp.einsum("hlk,hlk->hl", out, d_out, preferred_element_type=jnp.float32)[:, None]
-    wide_bias = None if bias is None else jnp.broadcast_to(bias[:, 0, :, None], (bias.shape[0], num_keys, LANES))
+    wide_bias = None if bias is None else jnp.broadcast_to(bias[:, 0, :, None], (bias.shape[0], bias.shape[2], LANES))
     d_q, d_k, d_v = run(q, k, v, wide_bias, d_out, lse, delta)
     return d_q, d_k.sum(axis=0).astype(k.dtype), d_v.sum(axis=0).astype(v.dtype), None
 
@@ -263,10 +265,14 @@ class _Backward(NamedTuple):
     dv: Ref
 
 
-def _backward_kernel(*refs: Ref, computed: int) -> None:
+def _backward_kernel(*refs: Ref, computed: int, num_queries: int, num_keys: int) -> None:
     """Take a tile of keys and a tile of queries, by (3), with keys as rows and queries as columns."""
     tile = _Backward(*refs)
-    q, d_out, (num_rows, width) = tile.q[...], tile.d_out[...], tile.q.shape
+    num_rows, width = tile.q.shape
+    key_rows = _Rows(tile.k.shape[0], num_keys, pl.program_id(2))
+    query_rows = _Rows(num_rows, num_queries, pl.program_id(1) * pl.num_programs(3) + pl.program_id(3))
+    q, d_out = query_rows.read(tile.q), query_rows.read(tile.d_out)
+    lse, delta = query_rows.read(tile.lse, dim=1), query_rows.read(tile.delta, dim=1)
     of_tile = pl.ds(pl.program_id(3) * num_rows, num_rows)
 
     @pl.when(pl.program_id(3) == 0)
@@ -279,14 +285,15 @@ def _backward_kernel(*refs: Ref, computed: int) -> None:
         tile.dq[of_tile, :] = jnp.zeros((num_rows, width), jnp.float32)
 
     dq = jnp.zeros((num_rows, width), jnp.float32)
-    for keys in _pieces(tile.k.shape[0], computed):
-        s = _dot(tile.k[keys, :], q, NT)
+    for keys in key_rows.pieces(computed):
+        k, v = key_rows.read(tile.k, keys), key_rows.read(tile.v, keys)
+        s = _dot(k, q, NT)
         s = s if tile.bias is None else s + _across(tile.bias[keys, :], num_rows)
-        p = jnp.exp2(s - tile.lse[...])
+        p = jnp.exp2(s - lse)
         tile.dv[keys, :] += _dot(p.astype(d_out.dtype), d_out, NN)
-        ds = (p * (_dot(tile.v[keys, :], d_out, NT) - tile.delta[...])).astype(q.dtype)
+        ds = (p * (_dot(v, d_out, NT) - delta)).astype(q.dtype)
         tile.dk[keys, :] += _dot(ds, q, NN)
-        dq += _dot(ds, tile.k[keys, :], TN)
+        dq += _dot(ds, k, TN)
     tile.dq[of_tile, :] += dq
 
     @pl.when(pl.program_id(3) == pl.num_programs(3) - 1)
@@ -299,8 +306,25 @@ def _backward_kernel(*refs: Ref, computed: int) -> None:
         tile.d_q[...] = (tile.dq[of_tile, :] * log(2)).astype(tile.d_q.dtype)
 
 
-def _pieces(num_keys: int, computed: int) -> list[pl.Slice]:
-    return [pl.ds(start, computed) for start in range(0, num_keys, computed)]
+class _Rows(NamedTuple):
+    """The rows of tile number `tile` of an array that is `length` long; the last tile may reach past its end."""
+
+    size: int
+    length: int
+    tile: Array
+
+    def pieces(self, size: int) -> list[pl.Slice]:
+        """Cut the tile."""
+        return [pl.ds(start, size) for start in range(0, self.size, size)]
+
+    def read(self, ref: Ref, piece: pl.Slice | None = None, *, dim: int = 0) -> Array:
+        """Return a piece, or all, with zeros for what lies past the array's end; rows are dimension `dim`."""
+        start = 0 if piece is None else piece.start
+        x: Array = ref[...] if piece is None else ref[piece, :]
+        if self.length % self.size == 0:
+            return x
+        row = lax.broadcasted_iota(jnp.int32, x.shape, dim)
+        return jnp.where(row < self.length - self.tile * self.size - start, x, jnp.zeros_like(x))
 
 
 def _dot(a: Array, b: Array, dims: Any) -> Array:
