@@ -71,7 +71,7 @@ def test_the_codec_knows_the_clips(demo: Path) -> None:
 def test_the_text_encoder_tells_captions_apart(demo: Path) -> None:
     encoder = load_text_encoder(demo / "model")
     left, right, nothing = np.asarray(encoder.encode([*(shot.caption for shot in SHOTS), ""]))
-    assert left.shape == (512, WanConfig.tiny().text_dim)
+    assert left.shape == (prepare.MAX_TOKENS, WanConfig.tiny().text_dim)
     assert min(np.abs(left - right).max(), np.abs(left - nothing).max()) > 0.1
 
 
