@@ -95,7 +95,8 @@ def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Callable[[int,
     wanted = lacking(output, wanted_samples(spec), made_from)
     if not wanted:
         return
-    logger.info("sampling", extra={"fields": {"videos": len(wanted), "shift": made_from.shift, "step": made_from.step}})
+    fields = {"videos": len(wanted), "shift": made_from.shift, "step": made_from.step}
+    logger.info("sampling", extra={"fields": fields, "shared": True})
     texts = [*(each.prompt for each in wanted), spec.sampling.negative_prompt]
     conditioning = encode_prompts(family, repository, texts, spec.model.activations_dtype)
     negative = {name: values[-1] for name, values in conditioning.items()}
