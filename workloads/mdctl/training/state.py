@@ -1,10 +1,10 @@
 """All that training carries from one step to the next; a checkpoint is this, and integers."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int32
 
 from mdctl.diffusion.denoise import Params
 from mdctl.training.optimizer import AdamW, OptimizerState
@@ -15,7 +15,8 @@ from mdctl.training.optimizer import AdamW, OptimizerState
 class TrainState:
     """Steps taken, float32 master weights, the optimiser's moments, and the average (None: not kept)."""
 
-    step: Int32[Array, ""]
+    step: Any
+    """An int32 scalar; Any, since the same tree also holds shapes and shardings."""
     params: Params
     opt_state: OptimizerState
     ema: Params | None
