@@ -67,8 +67,8 @@ TILES: Mapping[str, Tiles] = {
     "TPU v6 lite": Tiles(resident=81_920, fast_memory=100 * MIB),
     "TPU7x": Tiles(resident=49_152, fast_memory=56 * MIB),
 }
-"""By `device_kind`. On v5p a tile of 1920 queries and 2048 keys takes 1.08 (forward) and 1.0 (backward) times the cycles
-that the matrix units need for its products, by the schedule of libtpu 0.0.50."""
+"""By `device_kind`. On v5p a tile of 1920 queries and 2048 keys takes 1.08 (forward) and 1.0 (backward) times as many
+cycles as the matrix units need for its products, by the schedule of libtpu 0.0.50."""
 
 
 def flash_attention(tiles: Tiles, *, mask_padding: bool = True, interpret: bool = False) -> Attention:
