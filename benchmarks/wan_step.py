@@ -2,8 +2,8 @@
 
     make bench
 
-Both keep the same weights in float32 and run on the same CPU, in processes of their own that take turns; what counts
-is the ratio of the medians. Target: not slower.
+Both keep the same weights in float32 and run on the same CPU, in processes of their own that take turns, and with the
+same settings of the allocator, those of our workers; what counts is the ratio of the medians. Target: not slower.
 """
 
 import os
@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 from statistics import median
+
+from mdctl.runtime.supervisor import HUGE_PAGES
 
 HERE = Path(__file__).parent
 PEER_PYTHON = HERE.parent / ".venv-parity" / "bin" / "python"
@@ -22,7 +24,7 @@ class Program:
     """A process that takes a step when it is told to, and says how long that took."""
 
     def __init__(self, python: Path, script: str, folder: str) -> None:
-        environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+        environment = {**HUGE_PAGES, **os.environ, "JAX_PLATFORMS": "cpu"}
         command = [str(python), str(HERE / script), folder]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
