@@ -30,7 +30,7 @@ RUN := .venv/bin/
 .PHONY: help
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
-		printf '  %-8s %s\n' "$$name" "$$text"; done
+		printf '  %-12s %s\n' "$$name" "$$text"; done
 
 .PHONY: setup
 setup: $(TEST) ## make .venv, which the other targets do by themselves
@@ -60,6 +60,14 @@ lint: $(TEST) ## the linter only
 fmt: $(TEST) ## format, and fix what the linter can
 	$(RUN)ruff format .
 	$(RUN)ruff check --fix .
+
+.PHONY: cluster
+cluster: $(TEST) ## start the test cluster: a real control plane with fake nodes; prints its kubeconfig
+	$(RUN)python -m tests.cluster.plane up
+
+.PHONY: cluster-down
+cluster-down: $(TEST) ## stop it
+	$(RUN)python -m tests.cluster.plane down
 
 .PHONY: parity
 parity: $(TEST) $(PARITY) ## compare with diffusers and transformers, run live

@@ -1,0 +1,69 @@
+"""A real control plane for tests: one in each session, started by the first test that needs it.
+
+A test that runs pods says on which pools, so that no other test has them meanwhile:
+
+    @pytest.mark.nodes("v5p")
+    def test_...(plane, namespace):
+
+MDCTL_TEST_CLUSTER names the folder of one that runs already (`make cluster`), which is then used instead.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.plane.__main__ import CANNOT
+from tests.cluster.plane.components import REPOSITORY
+from tests.cluster.plane.plane import Plane
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "nodes(*families): the node pools that a test has to itself")
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory):
+    """Yield the session's control plane; in CI it is there, elsewhere Go may be missing."""
+    found = Plane.load(_folder(tmp_path_factory))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def namespace(plane, request):
+    """Yield a fresh namespace with queues, and what `nodes` marks."""
+    families = {family for mark in request.node.iter_markers("nodes") for family in mark.args}
+    with plane.fresh_namespace(families) as name:
+        yield name
+
+
+@pytest.fixture
+def kubeconfig(plane):
+    """Return the kubeconfig of a user who may do everything."""
+    return plane.kubeconfig
+
+
+def _folder(tmp_path_factory) -> Path:
+    if running := os.environ.get("MDCTL_TEST_CLUSTER"):
+        return Path(running)
+    folder = tmp_path_factory.getbasetemp()
+    owner = os.getpid()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder, owner = folder.parent, os.getppid()
+    folder /= "cluster"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        answer = folder.with_suffix(".answer")
+        if not answer.exists():
+            command = [sys.executable, "-m", "tests.cluster.plane", "up", f"--dir={folder}", f"--owner={owner}"]
+            run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+            answer.write_text(f"{run.returncode} {run.stderr}")
+    code, _, said = answer.read_text().partition(" ")
+    if int(code) == CANNOT and os.environ.get("CI") != "true":
+        pytest.skip(said.strip())
+    assert int(code) == 0, said
+    return folder
