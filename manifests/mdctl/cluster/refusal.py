@@ -24,6 +24,10 @@ MEANINGS = (
 )
 
 
+class NoAnswer(ClusterError):  # noqa: N818 - what is the case, not a fault
+    """The server cannot be reached now; it may be later."""
+
+
 def explain(status: int, answer: Object, what: str) -> ClusterError:
     """Return the error for a refusal of an object; `answer` is the server's Status."""
     said = str(answer.get("message") or answer.get("reason") or "no reason given")
