@@ -1,9 +1,10 @@
-"""Set what every test relies on: eight CPU devices, strict promotion, shape checking on."""
+"""Set what every test relies on: eight CPU devices, strict promotion, shape checking on, buckets without a detour."""
 
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = (os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8").strip()
+os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"  # else it asks for each bucket's kind for a minute
 
 from hypothesis import settings
 from jaxtyping import install_import_hook

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from mdctl.data.video import Pixels, encode_mp4
+from tests.buckets import bucket, buckets, emulator, refusing
+
+__all__ = ["bucket", "buckets", "emulator", "refusing"]
 
 MakePixels = Callable[..., Pixels]
 WriteClip = Callable[..., Path]

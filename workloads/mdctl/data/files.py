@@ -8,6 +8,7 @@ from typing import Any
 from etils import epath
 
 from mdctl.spec.errors import OutputError
+from mdctl.storage.output import file_errors, reason
 
 
 def write_whole(path: epath.PathLike, content: bytes) -> None:
@@ -24,9 +25,9 @@ def write_whole(path: epath.PathLike, content: bytes) -> None:
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
-    except OSError as error:
+    except file_errors(str(target)) as error:
         raise OutputError(
-            f"{target} ({len(content)} bytes) cannot be written: {error.strerror or error}. "
+            f"{target} ({len(content)} bytes) cannot be written: {reason(error)}. "
             f"Free some space in {target.parent}, allow writing to it, or name another folder."
         ) from error
 

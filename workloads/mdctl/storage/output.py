@@ -1,6 +1,7 @@
 """The output directory of a job, on this machine or `gs://`.
 
 job.yaml               the resolved spec of the newest attempt
+data.json              the clips that the run trains on
 metrics.jsonl          one line for each step
 evaluations.jsonl      one line for each evaluation
 checkpoints/           mdctl.storage.checkpoints
@@ -42,8 +43,10 @@ def as_path(directory: str) -> epath.Path:
 
 
 def reason(error: Exception) -> str:
-    """Return an error of a file system in words."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    """Return an error of a file system in words, on one line."""
+    if isinstance(error, FileNotFoundError) and not error.strerror:
+        return "there is no such file, or no such bucket"
+    return getattr(error, "strerror", None) or ": ".join(str(error).splitlines()) or type(error).__name__
 
 
 def file_errors(directory: str) -> tuple[type[Exception], ...]:

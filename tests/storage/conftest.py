@@ -1,0 +1,3 @@
+from tests.buckets import bucket, buckets, emulator
+
+__all__ = ["bucket", "buckets", "emulator"]
