@@ -3,7 +3,6 @@
 import gc
 import os
 
-gc.set_threshold(50_000)  # starting makes many objects and no garbage, and looking for it takes a tenth of the time
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plugins takes longer than a spec
 
 import typer
@@ -46,4 +45,5 @@ app.command()(version)
 
 def main() -> None:
     """Run the command line."""
+    gc.set_threshold(50_000)  # starting makes many objects and no garbage: looking for it takes a tenth of the time
     run(app)
