@@ -33,7 +33,7 @@ def inside_save(number):
     seal = checkpoints.write_seal
 
     def seal_or_die(folder):
-        if folder.parent.name.startswith(f"{number}.") and folder.name.startswith("opt_state"):
+        if folder.parent.name.partition(".")[0] == str(number) and folder.name.startswith("opt_state"):
             die()
         seal(folder)
 
