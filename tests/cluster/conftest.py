@@ -5,6 +5,8 @@ A test that runs pods says on which pools, so that no other test has them meanwh
     @pytest.mark.nodes("v5p")
     def test_...(plane, namespace):
 
+One that disturbs everybody, such as by stopping the API server, is marked `alone`.
+
 MDCTL_TEST_CLUSTER names the folder of one that runs already (`make cluster`), which is then used instead.
 """
 
@@ -23,6 +25,7 @@ from tests.cluster.plane.plane import Plane
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "nodes(*families): the node pools that a test has to itself")
+    config.addinivalue_line("markers", "alone: a test has the whole cluster to itself")
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +40,8 @@ def plane(tmp_path_factory):
 def namespace(plane, request):
     """Yield a fresh namespace with queues, and what `nodes` marks."""
     families = {family for mark in request.node.iter_markers("nodes") for family in mark.args}
-    with plane.fresh_namespace(families) as name:
+    alone = request.node.get_closest_marker("alone") is not None
+    with plane.fresh_namespace(families, alone=alone) as name:
         yield name
 
 

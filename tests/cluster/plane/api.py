@@ -7,6 +7,7 @@ import base64
 import json
 import ssl
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -37,12 +38,15 @@ VERSIONS = {
     "Topology": "kueue.x-k8s.io/v1beta2",
     "Workload": "kueue.x-k8s.io/v1beta2",
     "WorkloadPriorityClass": "kueue.x-k8s.io/v1beta2",
-    "Logs": "kwok.x-k8s.io/v1alpha1",
-    "ClusterLogs": "kwok.x-k8s.io/v1alpha1",
+    "Exec": "kwok.x-k8s.io/v1alpha1",
+    "ClusterExec": "kwok.x-k8s.io/v1alpha1",
 }
 """Of kinds that are not in the core group."""
 
-PLURALS = {"Topology": "topologies", "Logs": "logs", "ClusterLogs": "clusterlogs", "Endpoints": "endpoints"}
+PLURALS = {"Topology": "topologies", "Endpoints": "endpoints"}
+
+
+_never = threading.Event()
 
 
 class ApiError(Exception):
@@ -71,7 +75,7 @@ class Api:
             pair.flush()
             context.load_cert_chain(pair.name)
         self.server = str(cluster["server"])
-        self._pool = urllib3.PoolManager(ssl_context=context, retries=False, maxsize=4)
+        self._pool = urllib3.PoolManager(ssl_context=context, retries=False, maxsize=32)
 
     def close(self) -> None:
         """Close every connection."""
@@ -129,15 +133,20 @@ class Api:
     ) -> list[Object]:
         """Watch the objects of a kind until the condition holds of all of them; return them.
 
+        A server that is away for a while is waited for.
+
         Raises:
             TimeoutError: it never did; says what there was instead.
         """
         deadline = monotonic() + patience
         objects: list[Object] = []
         while monotonic() < deadline:
-            for objects in self._watch(kind, namespace, query, deadline):
-                if condition(objects):
-                    return objects
+            try:
+                for objects in self._watch(kind, namespace, query, deadline):
+                    if condition(objects):
+                        return objects
+            except urllib3.exceptions.HTTPError:
+                _never.wait(0.2)
         states = "\n".join(f"  {each['metadata']['name']}: {json.dumps(each.get('status'))}" for each in objects)
         raise TimeoutError(f"{kind} in {namespace} were not as expected after {patience:g} s, but:\n{states}")
 
@@ -188,7 +197,7 @@ class Api:
             f"{self.server}/{path}?{urlencode(query or {})}",
             body=None if body is None else json.dumps(body),
             headers={"Accept": "application/json, */*", "Content-Type": content_type},
-            timeout=urllib3.Timeout(connect=10, read=60),
+            timeout=urllib3.Timeout(connect=10, read=PATIENCE),
         )
         content = response.data.decode()
         if response.status >= 300:

@@ -27,6 +27,7 @@ PORTS = (
     "kueue-health",
     "kueue-metrics",
     "kwok",
+    "kubelet",
     "gke",
 )
 REPOSITORY = Path(__file__).parents[3]
@@ -200,7 +201,7 @@ def kueue(site: Site) -> list[str]:
 
 
 def kwok(site: Site) -> list[str]:
-    """Return KWOK's: the kubelets of all fake nodes, which serve what a test says that pods wrote."""
+    """Return KWOK's: the fake nodes, and the pods on them."""
     stages = [each for file in ("nodes", "pods") for each in _stages(f"{file}.yaml")]
     options = {
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
@@ -214,14 +215,21 @@ def kwok(site: Site) -> list[str]:
         config=site.write("kwok.yaml", options, *stages),
         manage_nodes_with_annotation_selector="kwok.x-k8s.io/node=fake",
         node_ip="127.0.0.1",
-        node_port=port,
+        node_port=site.ports["kubelet"],
         server_address=f"127.0.0.1:{port}",
         tls_cert_file=serving.certificate,
         tls_private_key_file=serving.key,
         node_lease_duration_seconds=0,
-        enable_crds="Logs,ClusterLogs",
+        enable_crds="ClusterExec,Exec",
         cidr="10.128.0.1/12",
     )
+
+
+def kubelet(site: Site) -> list[str]:
+    """Return the command line of what the API server takes for every node's kubelet."""
+    pair, ports = site.pair("kubelet"), (site.ports["kubelet"], site.ports["kwok"])
+    files = (pair.certificate, pair.key, site.authority(), site.kubeconfig, site.pod_logs)
+    return [sys.executable, "-m", "tests.cluster.plane.kubelet", *map(str, (*ports, *files))]
 
 
 def gke(site: Site) -> list[str]:
@@ -237,6 +245,7 @@ COMMANDS: dict[str, Callable[[Site], list[str]]] = {
     "kube-controller-manager": controller_manager,
     "kube-scheduler": scheduler,
     "gke": gke,
+    "kubelet": kubelet,
     "jobset": jobset,
     "kueue": kueue,
     "kwok": kwok,

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from mdctl.spec.slices import Slice, resolve_slice
-from tests.cluster.plane.api import Api, NotFoundError, Object, holds
+from tests.cluster.plane.api import Api, NotFoundError, Object, folder, holds
 
 POOL = "cloud.google.com/gke-nodepool"
 LOST = "mdctl.test/lost"
@@ -101,6 +101,7 @@ class Nodes:
         """Let a node be NotReady, with its pods on it, which nobody stops or reports any more."""
         for pod in self._api.objects("Pod", fieldSelector=f"spec.nodeName={name}"):
             self._mark("Pod", pod, "true")
+            self._not_ready(pod)
         self._mark("Node", self._api.get("Node", name), "true")
         self._api.until_one(lambda node: not ready(node), "Node", name)
 
@@ -127,6 +128,14 @@ class Nodes:
         metadata = each["metadata"]
         with suppress(NotFoundError):
             self._api.patch(kind, metadata["name"], {"metadata": {"labels": {LOST: value}}}, metadata.get("namespace"))
+
+    def _not_ready(self, pod: Object) -> None:
+        """Say of a pod what the node controller says when a kubelet falls silent."""
+        place, condition = pod["metadata"], {"type": "Ready", "status": "False", "reason": "NodeNotReady"}
+        path = f"{folder('Pod', place['namespace'])}/{place['name']}/status"
+        patch = {"status": {"conditions": [condition]}}
+        with suppress(NotFoundError):
+            self._api.request("PATCH", path, {}, patch, "application/strategic-merge-patch+json")
 
 
 def ready(node: Object) -> bool:

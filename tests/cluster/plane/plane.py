@@ -117,32 +117,37 @@ class Plane:
         return name
 
     @contextmanager
-    def claim(self, families: Iterable[str]) -> Iterator[None]:
-        """Keep node pools from other tests meanwhile; bring them back to what they were.
+    def claim(self, families: Iterable[str] = (), *, alone: bool = False) -> Iterator[None]:
+        """Keep node pools from other tests meanwhile, or with `alone` the whole cluster.
 
         Claim all that are needed at once: two tests that wait for each other wait forever.
         """
         with ExitStack() as locks:
-            for family in sorted(families):
-                path = self.site.folder / "locks" / family
+            for name in ("cluster", *sorted(families)):
+                path = self.site.folder / "locks" / name
                 path.parent.mkdir(exist_ok=True)
-                fcntl.flock(locks.enter_context(path.open("w")), fcntl.LOCK_EX)
+                shared = name == "cluster" and not alone
+                fcntl.flock(locks.enter_context(path.open("w")), fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
             yield
 
     @contextmanager
-    def fresh_namespace(self, families: Iterable[str] = (), **labels: str) -> Iterator[str]:
+    def fresh_namespace(
+        self, families: Iterable[str] = (), labels: dict[str, str] | None = None, *, alone: bool = False
+    ) -> Iterator[str]:
         """Yield a namespace with queues, and node pools that nobody else uses; leave nothing of it."""
         families = list(families)
-        with self.claim(families):
+        with self.claim(families, alone=alone):
             name = self.namespace(f"t-{secrets.token_hex(4)}", labels)
             try:
                 self.queues.create(name)
                 yield name
             finally:
-                self.api.delete("Namespace", name)
+                for kind in ("JobSet", "Job", "Pod"):
+                    self.api.delete_all(kind, name, propagationPolicy="Background")
                 for family in families:
                     self.nodes.restore(family)
                 self.api.until_gone("Pod", name)
+                self.api.delete("Namespace", name)
                 self.queues.delete(name)
 
     def close(self) -> None:
@@ -195,10 +200,10 @@ def _start_all(site: Site, authority: Authority, running: list[Process]) -> None
     start("etcd", "kube-apiserver")
     api = Api(site.kubeconfig)
     _until_answers(running[1], lambda: api.text("GET", "readyz"))
-    start("kube-controller-manager", "kube-scheduler", "gke")
+    start("kube-controller-manager", "kube-scheduler", "gke", "kubelet")
     _define(site, api, authority)
     start("jobset", "kueue", "kwok")
-    _furnish(site, api, authority)
+    _furnish(api)
     http = urllib3.PoolManager(retries=False)
     for name in ("jobset", "kueue"):
         process = next(each for each in running if each.name == name)
@@ -220,7 +225,7 @@ def _certificates(site: Site) -> Authority:
     authority.sign("apiserver", "kube-apiserver", names=["127.0.0.1", "localhost", "kubernetes.default.svc"])
     authority.sign("kubelet-client", "kube-apiserver-kubelet-client", ["system:masters"])
     authority.sign("tokens", "service-accounts")
-    for server in ("kwok", "gke"):
+    for server in ("kwok", "kubelet", "gke"):
         authority.sign(server, server, names=["127.0.0.1"])
     for name, service in (("jobset", "jobset"), ("kueue", f"{KUEUE_SERVICE}.{KUEUE_NAMESPACE}.svc")):
         pair = authority.sign(f"{name}-webhook", service, names=[service, "127.0.0.1"])
@@ -250,15 +255,13 @@ def _define(site: Site, api: Api, authority: Authority) -> None:
         api.create(each)
 
 
-def _furnish(site: Site, api: Api, authority: Authority) -> None:
-    """Create nodes, what their pods wrote so far, and a group that may do everything."""
+def _furnish(api: Api) -> None:
+    """Create nodes, let commands in pods run on this machine, and make a group that may do everything."""
     for pool in POOLS:
         Nodes(api).create(pool)
-    site.pod_logs.mkdir()
-    (site.pod_logs / "empty.log").touch()
-    nothing = {"logs": [{"logsFile": str(site.pod_logs / "empty.log")}]}
-    logs = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "ClusterLogs", "metadata": {"name": "empty"}}
-    api.create({**logs, "spec": nothing})
+    here = {"containers": [], "local": {"workDir": "/"}}
+    commands = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "ClusterExec", "metadata": {"name": "here"}}
+    api.create({**commands, "spec": {"execs": [here]}})
     api.create(
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",

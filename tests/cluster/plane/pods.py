@@ -61,19 +61,9 @@ class Pods:
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         file = self._logs / namespace / name / f"{container}.log"
         file.parent.mkdir(parents=True, exist_ok=True)
-        now = at or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = at or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
         with file.open("a", encoding="utf-8") as log:
-            log.writelines(f"{now} stdout F {line}\n" for line in text.splitlines())
-        containers = sorted(path.stem for path in file.parent.glob("*.log"))
-        entries = [{"containers": [each], "logsFile": str(file.with_name(f"{each}.log"))} for each in containers]
-        self._api.apply(
-            {
-                "apiVersion": "kwok.x-k8s.io/v1alpha1",
-                "kind": "Logs",
-                "metadata": {"name": name, "namespace": namespace},
-                "spec": {"logs": entries},
-            }
-        )
+            log.write("".join(f"{now} stdout F {line}\n" for line in text.splitlines()))
 
     def read_log(self, pod: Object, container: str = "worker", **query: str) -> str:
         """Return what a pod's container wrote, as the API server says."""
