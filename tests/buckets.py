@@ -150,7 +150,7 @@ class Refusing:
                 self.end_headers()
                 self.wfile.write(answer)
 
-            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = refuse
+            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = refuse  # noqa: N815 - called by these names
 
             def log_message(self, *_):
                 """Say nothing."""

@@ -1,7 +1,8 @@
 import pytest
 from etils import epath
 
-from mdctl.storage.seal import SEAL, damage, write_seal
+from mdctl.spec.outputs import SEAL
+from mdctl.storage.seal import damage, write_seal
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from mdctl.spec.errors import MdctlError
+from mdctl.spec.outputs import JOB
 from mdctl.spec.reading import read_job
 
 NOT_GOOD_ENOUGH = 1
@@ -33,7 +34,7 @@ def run_report(arguments: argparse.Namespace) -> int:
     from mdctl.demo.report import report
     from mdctl.runtime.devices import configure
 
-    spec = read_job(arguments.run / "job.yaml").spec
+    spec = read_job(arguments.run / JOB).spec
     configure(spec)
     return 0 if report(spec, arguments.clips, arguments.run, arguments.sheet) else NOT_GOOD_ENOUGH
 

@@ -20,6 +20,7 @@ from mdctl.models.family import find_family
 from mdctl.parallel.mesh import make_mesh
 from mdctl.spec.errors import DataError
 from mdctl.spec.job import JobSpec
+from mdctl.spec.outputs import SAMPLES
 from mdctl.spec.shapes import PixelShape
 from mdctl.storage.repository import local_repository
 
@@ -52,8 +53,8 @@ def report(spec: JobSpec, clips_folder: Path, run: Path, sheet: Path) -> bool:
 
 def sample_files(run: Path, listed: list[Listed]) -> dict[str, Path]:
     """Return the sample of each clip's caption; raises DataError if there is none."""
-    records: list[Mapping[str, Any]] = [json.loads(file.read_text()) for file in (run / "samples").glob("*.json")]
-    files = {record["prompt"]: run / "samples" / record["file"] for record in records}
+    records: list[Mapping[str, Any]] = [json.loads(file.read_text()) for file in (run / SAMPLES).glob("*.json")]
+    files = {record["prompt"]: run / SAMPLES / record["file"] for record in records}
     if missing := [clip.caption for clip in listed if clip.caption not in files]:
         raise DataError(f"{run} has no sample of {missing[0]!r}. Run mdctl generate with all captions as its prompts.")
     return {clip.name: files[clip.caption] for clip in listed}

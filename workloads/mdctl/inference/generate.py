@@ -37,6 +37,7 @@ from mdctl.parallel.rules import parameter_shardings
 from mdctl.spec.errors import SpecError, WillFailAgain
 from mdctl.spec.job import JobSpec
 from mdctl.spec.model import Dtype, join
+from mdctl.spec.outputs import CHECKPOINTS, SAMPLES
 from mdctl.spec.shapes import PixelShape
 from mdctl.storage.checkpoints import load_item, newest_whole
 from mdctl.storage.repository import local_repository
@@ -168,7 +169,7 @@ def trained_step(spec: JobSpec) -> int | None:
     """
     if spec.model.checkpoint is None:
         return None
-    directory = join(spec.model.checkpoint, "checkpoints")
+    directory = join(spec.model.checkpoint, CHECKPOINTS)
     step, damages = newest_whole(directory)
     for damage in damages:
         logger.warning("damaged checkpoint passed over: %s", damage)
@@ -190,7 +191,7 @@ def load_params(spec: JobSpec, denoiser: Denoiser, repository: Path, mesh: Mesh,
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
     assert spec.model.checkpoint is not None
-    directory = join(spec.model.checkpoint, "checkpoints")
+    directory = join(spec.model.checkpoint, CHECKPOINTS)
     averaged = spec.model.use_ema and (epath.Path(directory) / str(step) / "ema").exists()
     return load_item(
         directory, step, "ema" if averaged else "params", jax.tree.map(placed, denoiser.abstract, shardings)
@@ -220,7 +221,7 @@ def decode(codec: Codec, latents: Float32[np.ndarray, "T H W C"]) -> Float32[np.
 def recorded(output: epath.Path, wanted: Wanted) -> dict[str, Any] | None:
     """Return the record of a sample that is there, without its file and hash."""
     try:
-        found = json.loads((output / "samples" / f"{wanted.name}.json").read_text())
+        found = json.loads((output / SAMPLES / f"{wanted.name}.json").read_text())
     except (FileNotFoundError, ValueError):
         return None
     return {name: value for name, value in found.items() if name not in ("file", "sha256")}
@@ -238,6 +239,6 @@ def write_sample(output: epath.Path, wanted: Wanted, made_from: Origin, pixels: 
     video = len(frames) > 1
     content = encode_mp4(frames, made_from.spec.video.fps) if video else encode_png(frames[0])
     file = f"{wanted.name}{'.mp4' if video else '.png'}"
-    write_whole(output / "samples" / file, content)
+    write_whole(output / SAMPLES / file, content)
     made = {**made_from.record(wanted), "file": file, "sha256": hashlib.sha256(content).hexdigest()}
-    write_whole(output / "samples" / f"{wanted.name}.json", json.dumps(made, indent=1).encode())
+    write_whole(output / SAMPLES / f"{wanted.name}.json", json.dumps(made, indent=1).encode())

@@ -35,6 +35,7 @@ from mdctl.runtime.watchdog import Watchdog
 from mdctl.spec.environment import RESTART, RUN, read_place
 from mdctl.spec.errors import PeerLost, SpecError
 from mdctl.spec.job import DiffusionJob
+from mdctl.spec.outputs import JOB
 from mdctl.spec.reading import read_job, spec_hash
 from mdctl.storage.lines import open_lines
 from mdctl.storage.output import as_path, prepare_output
@@ -101,7 +102,7 @@ def _open(job: DiffusionJob, incarnation: str, hosts: int) -> Beginning:
     )
     open_attempt(output, beginning)
     resolved = job.model_dump(mode="json", by_alias=True)
-    (output / "job.yaml").write_text(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
+    (output / JOB).write_text(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
     return beginning
 
 

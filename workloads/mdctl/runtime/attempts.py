@@ -1,8 +1,6 @@
 """What is kept of each attempt under the output directory, and the end of a crash loop.
 
-    attempts/0003/attempt.json       which run, how far it was when it began
-    attempts/0003/host-0.log.jsonl   every host's log
-    attempts/0003/host-0.exit.json   every host's exit code and cause; absent while it runs and where it was destroyed
+Which attempt and run, and of every host its log, exit code and cause, by the names in `mdctl.spec.outputs`.
 
 An attempt was disrupted if one of its hosts was told to stop. Three attempts of one run in a row that were neither
 disrupted nor completed, and began as far as the next one does, are a crash loop: the next one ends it.
@@ -19,6 +17,7 @@ from etils import epath
 
 from mdctl.runtime.exits import Exit
 from mdctl.spec.errors import Preempted, WillFailAgain
+from mdctl.spec.outputs import ATTEMPT, ATTEMPTS, attempt_folder, attempt_number, host_exit, host_log
 from mdctl.storage.output import file_errors
 
 MAX_IN_VAIN = 3
@@ -47,7 +46,7 @@ class Diary:
     @property
     def log(self) -> epath.Path:
         """Return where this host's log goes."""
-        return self.folder / f"host-{self.rank}.log.jsonl"
+        return self.folder / host_log(self.rank)
 
     @property
     def exit(self) -> epath.Path:
@@ -69,14 +68,14 @@ class Diary:
 
 def exit_file(folder: epath.Path, rank: int) -> epath.Path:
     """Return where a host's exit cause goes."""
-    return folder / f"host-{rank}.exit.json"
+    return folder / host_exit(rank)
 
 
 def open_attempt(output: epath.Path, beginning: Beginning) -> epath.Path:
     """Return the folder of an attempt; rank 0 makes it."""
     folder = folder_of(output, beginning.number)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "attempt.json").write_text(json.dumps(asdict(beginning)))
+    (folder / ATTEMPT).write_text(json.dumps(asdict(beginning) | {"time": time.time()}))
     return folder
 
 
@@ -109,16 +108,17 @@ def end_crash_loop(output: epath.Path, beginning: Beginning) -> None:
 
 def folder_of(output: epath.Path, number: int) -> epath.Path:
     """Return the folder of an attempt."""
-    return output / "attempts" / f"{number:04d}"
+    return output / attempt_folder(number)
 
 
 def _numbers(output: epath.Path) -> list[int]:
-    attempts = output / "attempts"
-    return [int(path.name) for path in attempts.iterdir() if path.name.isdigit()] if attempts.exists() else []
+    attempts = output / ATTEMPTS
+    names = [path.name for path in attempts.iterdir()] if attempts.exists() else []
+    return [number for name in names if (number := attempt_number(name)) is not None]
 
 
 def _got_nowhere(folder: epath.Path, beginning: Beginning) -> bool:
-    began = _read(folder / "attempt.json")
+    began = _read(folder / ATTEMPT)
     ends = list(_ends(folder))
     same = (began.get("run"), began.get("progress")) == (beginning.run, beginning.progress)
     return same and not any(end["disrupted"] or end["code"] == 0 for end in ends)

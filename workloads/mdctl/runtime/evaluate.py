@@ -36,6 +36,7 @@ from mdctl.runtime.network import Network
 from mdctl.runtime.task import Surroundings
 from mdctl.spec.errors import WillFailAgain
 from mdctl.spec.job import JobSpec
+from mdctl.spec.outputs import EVALUATION_RECORDS, EVALUATIONS, evaluation_folder
 from mdctl.spec.training import Evaluation
 from mdctl.storage.lines import Lines
 from mdctl.training.evaluation import make_held_out_loss
@@ -79,7 +80,7 @@ def open_evaluator(around: Surroundings, network: Network, dataset: Dataset) -> 
     if evaluation is None:
         return None
     return Evaluator(
-        lines=open_records(around.output / "evaluations.jsonl", around.peers.rank, around.progress),
+        lines=open_records(around.output / EVALUATION_RECORDS, around.peers.rank, around.progress),
         held_out=open_held_out(around, network, dataset, evaluation) if dataset.num_held_out else None,
         samples=open_sampling(around, network, evaluation) if evaluation.prompts else None,
     )
@@ -124,7 +125,7 @@ class Prompts:
         spec = self.around.spec
         assert self.network.repository is not None
         codec = self.network.family.load_codec(self.network.repository)
-        folder = self.around.output / "evaluations" / f"{step:06d}"
+        folder = self.around.output / EVALUATIONS / evaluation_folder(step)
         made_from = Origin(spec, step, self.shift)
         for first in range(0, len(self.wanted), self.program.batch):
             if not self.around.agreement.go_on():

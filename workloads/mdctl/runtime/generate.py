@@ -9,13 +9,14 @@ from mdctl.runtime.log import shared
 from mdctl.runtime.progress import progress_bar
 from mdctl.runtime.task import Surroundings, Task
 from mdctl.spec.job import JobSpec
+from mdctl.spec.outputs import SAMPLES
 
 logger = logging.getLogger(__name__)
 
 
 def count_videos(spec: JobSpec, output: epath.Path) -> int:
     """Return the number of videos that are there."""
-    samples = output / "samples"
+    samples = output / SAMPLES
     return len(list(samples.glob("*.json"))) if samples.exists() else 0
 
 
@@ -30,7 +31,7 @@ def run(around: Surroundings) -> None:
 
         generate(around.spec, around.mesh, around.output, done)
     around.watchdog.rest()
-    logger.info("videos are in %s", around.output / "samples", extra=shared())
+    logger.info("videos are in %s", around.output / SAMPLES, extra=shared())
 
 
 GENERATE = Task(count_videos, run)

@@ -19,12 +19,12 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from mdctl.spec.errors import MdctlError, OutputError, SpecError
+from mdctl.spec.outputs import INTEGERS, ITEMS
 from mdctl.storage.output import as_path
 from mdctl.storage.seal import damage, write_seal
 
 ARRAYS = ("params", "opt_state", "ema")
 """Items of a checkpoint that hold arrays; `ema` only where an average is kept."""
-INTEGERS = "integers"
 
 SHOWN_DIFFERENCES = 5
 
@@ -150,7 +150,7 @@ def _committed(directory: str) -> list[int]:
 
 def _damage(folder: epath.Path) -> str | None:
     try:
-        items = json.loads((folder / "_CHECKPOINT_METADATA").read_text())["item_handlers"]
+        items = json.loads((folder / ITEMS).read_text())["item_handlers"]
         json.loads((folder / INTEGERS / "metadata").read_text())
     except (FileNotFoundError, ValueError, KeyError) as error:
         return f"its metadata is missing or cut short ({error})"

@@ -1,12 +1,4 @@
-"""The output directory of a job, on this machine or `gs://`.
-
-job.yaml               the resolved spec of the newest attempt
-data.json              the clips that the run trains on
-metrics.jsonl          one line for each step
-evaluations.jsonl      one line for each evaluation
-checkpoints/           mdctl.storage.checkpoints
-attempts/0001/         logs and exit causes of an attempt, host by host
-"""
+"""The output directory of a job, on this machine or `gs://`; what is in it is drawn in `mdctl.spec.outputs`."""
 
 from pathlib import Path
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
-SEAL = "seal.json"
+from mdctl.spec.outputs import SEAL
 
 
 def write_seal(folder: epath.Path) -> None:

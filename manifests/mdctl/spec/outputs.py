@@ -1,0 +1,78 @@
+"""The output directory of a job, a folder or `gs://bucket/path`: the names that the worker writes and mdctl reads.
+
+    job.yaml                                 the resolved spec of the newest attempt
+    data.json                                the clips that the run trains on
+    metrics.jsonl                            a line for each step
+    evaluations.jsonl                        a line for each evaluation
+    evaluations/000500/samples/0000-*.mp4    its videos, each with its .json
+    samples/0003-a-red-fox.mp4               a video, a .png where it has one frame
+    samples/0003-a-red-fox.json              what it was made from, and its hash; written last
+    checkpoints/500/_CHECKPOINT_METADATA     the items of a checkpoint: params, opt_state, ema, integers
+    checkpoints/500/params/seal.json         name and size of every file of an item
+    checkpoints/500/commit_success.txt       at `gs://` only: written last, the checkpoint counts from here on
+    attempts/0003/attempt.json               which run, how far it was when it began
+    attempts/0003/host-0.log.jsonl           a host's log
+    attempts/0003/host-0.exit.json           its exit code and cause; absent while it runs and where it was destroyed
+    cache/                                   latents and text embeddings
+
+Names have no `/` at either end, so that they can be joined to a directory of either kind.
+"""
+
+import re
+
+JOB = "job.yaml"
+METRICS = "metrics.jsonl"
+EVALUATION_RECORDS = "evaluations.jsonl"
+EVALUATIONS = "evaluations"
+SAMPLES = "samples"
+CACHE = "cache"
+
+CHECKPOINTS = "checkpoints"
+"""Unless the spec names another directory for them."""
+ITEMS = "_CHECKPOINT_METADATA"
+"""In a checkpoint; JSON whose `item_handlers` names its items."""
+INTEGERS = "integers"
+"""The item of a checkpoint that holds no arrays, and has no seal."""
+SEAL = "seal.json"
+COMMITTED = "commit_success.txt"
+
+ATTEMPTS = "attempts"
+ATTEMPT = "attempt.json"
+
+_HOST = re.compile(r"host-([0-9]+)\.(log\.jsonl|exit\.json)")
+
+
+def attempt_folder(number: int) -> str:
+    """Return where an attempt is kept: `attempts/0003`."""
+    return f"{ATTEMPTS}/{number:04d}"
+
+
+def attempt_number(name: str) -> int | None:
+    """Return the number of an attempt whose folder has this name; None if it is no attempt's."""
+    return int(name) if name.isascii() and name.isdigit() else None
+
+
+def host_log(host: int) -> str:
+    """Return the name of a host's log in the folder of an attempt."""
+    return f"host-{host}.log.jsonl"
+
+
+def host_exit(host: int) -> str:
+    """Return the name of a host's exit cause in the folder of an attempt."""
+    return f"host-{host}.exit.json"
+
+
+def host_of(name: str) -> int | None:
+    """Return the host whose log or exit cause has this name; None if it is neither."""
+    found = _HOST.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def evaluation_folder(step: int) -> str:
+    """Return where the videos of an evaluation are, below `evaluations`: `000500`."""
+    return f"{step:06d}"
+
+
+def evaluated_step(name: str) -> int | None:
+    """Return the step of the evaluation whose folder has this name; None if it is no evaluation's."""
+    return int(name) if name.isascii() and name.isdigit() else None
