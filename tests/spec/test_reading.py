@@ -15,6 +15,7 @@ from mdctl.spec.reading import (
     read_job,
     spec_hash,
 )
+from mdctl.spec.version import VERSION
 from tests.spec.jobs import JUNK, attempt, job, mapping, spoilt, valid
 
 
@@ -105,8 +106,8 @@ def test_text_that_holds_no_mapping_is_refused_by_its_place(text, message):
         (mapping(video=3), "spec.video: should hold fields, not 3"),
         (mapping(batch={"perDevice": float("nan")}), "spec.batch.perDevice: input should be a finite number, not nan"),
         (
-            mapping() | {"apiVersion": "mdctl.dev/v2"},
-            "apiVersion: input should be 'mdctl.dev/v1alpha1', not 'mdctl.dev/v2'",
+            mapping() | {"apiVersion": "batch/v1"},
+            "apiVersion: input should be 'mdctl.dev/v1alpha1', not 'batch/v1'",
         ),
         (mapping() | {"kind": "Job"}, "kind: input should be 'DiffusionJob', not 'Job'"),
         (mapping() | {"metadata": {"name": "A"}}, "metadata.name: should be lower-case letters, digits and '-'"),
@@ -115,6 +116,14 @@ def test_text_that_holds_no_mapping_is_refused_by_its_place(text, message):
 )
 def test_a_mistake_is_named_by_the_path_of_its_field(data, line):
     assert line in refusal(parse_job, data, "there")
+
+
+def test_a_job_of_another_schema_is_refused_by_both_versions_and_not_by_its_fields():
+    message = refusal(parse_job, mapping(futureField=1) | {"apiVersion": "mdctl.dev/v1beta9"}, "there")
+    assert message == (
+        f"there: apiVersion is mdctl.dev/v1beta9, and mdctl {VERSION} reads mdctl.dev/v1alpha1; use an mdctl that "
+        "reads mdctl.dev/v1beta9, which in a pod is the one of its image, or write the job as mdctl.dev/v1alpha1"
+    )
 
 
 def test_a_long_value_is_shown_in_short():

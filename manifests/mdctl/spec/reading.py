@@ -12,9 +12,12 @@ from pydantic import BaseModel, ValidationError
 
 from mdctl.spec.errors import SpecError
 from mdctl.spec.fields import child, in_yaml_spelling
-from mdctl.spec.job import DiffusionJob
+from mdctl.spec.job import API_VERSION, DiffusionJob
 from mdctl.spec.text import WORDS
+from mdctl.spec.version import VERSION
 from mdctl.spec.yaml_text import dump, load
+
+GROUP = API_VERSION.partition("/")[0]
 
 MAX_BYTES = 1_000_000
 """A spec larger than this is not a spec."""
@@ -60,6 +63,7 @@ def parse_job(data: Mapping[str, Any], where: str) -> DiffusionJob:
     Raises:
         SpecError: lists every problem, each with the path of its field.
     """
+    _refuse_other_versions(data, where)
     try:
         return DiffusionJob.model_validate(in_yaml_spelling(data))
     except SpecError as error:
@@ -92,6 +96,16 @@ def spec_hash(job: DiffusionJob) -> str:
     """Return a name for the resolved spec and the labels: equal ones, equal names (16 hexadecimal digits)."""
     data = {"labels": job.metadata.labels, "spec": job.spec.model_dump(mode="json", by_alias=True)}
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _refuse_other_versions(data: Mapping[str, Any], where: str) -> None:
+    """Refuse a job of a schema that this version does not know, before its fields are taken for mistakes."""
+    asked = data.get("apiVersion", API_VERSION)
+    if isinstance(asked, str) and asked.startswith(f"{GROUP}/") and asked != API_VERSION:
+        raise SpecError(
+            f"{where}: apiVersion is {asked}, and mdctl {VERSION} reads {API_VERSION}; use an mdctl that reads "
+            f"{asked}, which in a pod is the one of its image, or write the job as {API_VERSION}"
+        )
 
 
 def _lines(problem: dict[str, Any], top: type[BaseModel]) -> list[str]:
