@@ -1,12 +1,11 @@
 """The local engine: what it makes of the workers' ends, and that it leaves none behind."""
 
-import json
 import signal
 from pathlib import Path
 
 import pytest
 
-from mdctl.local.engine import exit_code, run_local, words
+from mdctl.local.engine import exit_code, run_local
 from mdctl.spec.errors import SpecError
 from mdctl.spec.reading import read_job
 from tests.workers import ends, kill
@@ -51,18 +50,6 @@ def pids(engine, count):
 )
 def test_the_first_cause_counts_and_a_lost_peer_is_none(hosts, code):
     assert exit_code(hosts) == code
-
-
-def test_records_of_the_log_become_words():
-    record = {"time": 1.5, "level": "info", "host": 1, "message": "trained", "step": 40, "loss": [0.123456, 2]}
-    assert words(json.dumps(record)) == "trained  step 40  loss 0.1235 2"
-    warning = {"level": "warning", "message": "a clip is unreadable", "traceback": "Traceback: ..."}
-    assert words(json.dumps(warning)) == "warning: a clip is unreadable\nTraceback: ..."
-
-
-@pytest.mark.parametrize("line", ["", "plain text", "12", '["message"]', '{"not": "a record"}', '{"cut'])
-def test_other_lines_stay_as_they_are(line):
-    assert words(line) == line
 
 
 def test_a_slice_of_a_cluster_is_not_run_here(tmp_path, write_job):

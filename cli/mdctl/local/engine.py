@@ -5,7 +5,6 @@ time with the host's number before it; signals go through here to them; and none
 ends: each holds one end of a socket that closes with us.
 """
 
-import json
 import os
 import queue
 import signal
@@ -20,18 +19,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from mdctl.spec.environment import LIFELINE, RUN, Place
 from mdctl.spec.errors import PeerLost, Preempted, SpecError, UserError, WillFailAgain
 from mdctl.spec.job import DiffusionJob
+from mdctl.spec.log_record import words
 from mdctl.spec.reading import job_yaml
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 KNOWN_CODES = (UserError.exit_code, WillFailAgain.exit_code, Preempted.exit_code, PeerLost.exit_code)
 CRASHED = 1
-SHOWN_OTHERWISE = ("time", "level", "host", "logger", "message", "traceback")
-"""Fields of a log record that are not printed as `name value`."""
 CHATTER = "[Gloo] Rank"
 """What the collectives of CPUs print of themselves."""
 SECONDS_TO_FOLLOW = 60.0
@@ -171,22 +168,3 @@ def _relay(host: Host, prefix: str, write: Callable[[str], None], ended: "queue.
 
 def _nobody(line: str) -> None:
     """Take a line that nobody reads."""
-
-
-def words(line: str) -> str:
-    """Return a line of a worker's log as a person reads it; what is no record of the log stays as it is."""
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return line
-    if not isinstance(record, dict) or "message" not in record:
-        return line
-    fields = [f"{name} {_short(value)}" for name, value in record.items() if name not in SHOWN_OTHERWISE]
-    mark = "" if record.get("level") == "info" else f"{record.get('level')}: "
-    return "  ".join([f"{mark}{record['message']}", *fields]) + f"\n{record.get('traceback', '')}".rstrip()
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return " ".join(map(_short, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from mdctl.spec.errors import OutputError
+from mdctl.spec.log_record import in_words
 from mdctl.storage.lines import Lines
 
 SECONDS_BETWEEN_FLUSHES = 60.0
@@ -122,17 +123,5 @@ class Words(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
-        line = words(record.levelname.lower(), record.getMessage(), getattr(record, "fields", {}))
+        line = in_words(record.levelname.lower(), record.getMessage(), getattr(record, "fields", {}))
         self._console.print(line, markup=False, soft_wrap=True)
-
-
-def words(level: str, message: str, fields: Mapping[str, Any]) -> str:
-    """Return a record as one line: `step 40  loss 0.215  learning_rate 0.003`."""
-    mark = "" if level == "info" else f"{level}: "
-    return "  ".join([mark + message, *(f"{name} {_short(value)}" for name, value in fields.items())])
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return " ".join(map(_short, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
