@@ -42,6 +42,12 @@ TWO_SLICES = (
     "environment={JAX_LOG_COMPILES: '1'}",
 )
 
+FOUR_SLICES = (
+    "num_slices=4",
+    "sampling={prompts: [], prompts_file: gs://my-bucket/prompts.txt}",
+    "output_dir=gs://my-bucket/generate-wan",
+)
+
 
 def recipe_job(recipe: str, *overrides: str) -> DiffusionJob:
     """Return a recipe's job with overrides."""
@@ -60,6 +66,7 @@ def jobs() -> dict[Path, DiffusionJob]:
         EXAMPLES / "train-wan-v5p-64.yaml": recipe_job("train-wan", *DATA),
         EXAMPLES / "train-wan-h200-16.yaml": recipe_job("train-wan", "slice=h200-16", *DATA),
         EXAMPLES / "generate-wan-v6e-8.yaml": recipe_job("generate-wan", "output_dir=gs://my-bucket/generate-wan"),
+        EXAMPLES / "generate-wan-4-slices.yaml": recipe_job("generate-wan", *FOUR_SLICES),
     }
 
 

@@ -1,10 +1,11 @@
 from mdctl.render.environment import worker_environment
 from mdctl.spec.environment import Place, read_place
-from tests.render.golden import recipe_job
+from mdctl.spec.shard import Shard
+from tests.render.golden import FOUR_SLICES, recipe_job
 
 
-def environment(*overrides, network=None):
-    job = recipe_job("train-wan", *overrides)
+def environment(*overrides, recipe="train-wan", network=None):
+    job = recipe_job(recipe, *overrides)
     return worker_environment(job, job.spec.resolved_slice, network or {})
 
 
@@ -36,6 +37,14 @@ def test_a_host_that_is_alone_looks_for_nobody():
     variables = environment("slice=v6e-8")
     assert read_place(values(variables)) == Place()
     assert list(fields(variables)) == ["MDCTL_RUN", "MDCTL_RESTART"]
+
+
+def test_a_shard_looks_for_nobody_and_knows_its_part():
+    variables = environment(*FOUR_SLICES, recipe="generate-wan")
+    paths = fields(variables)
+    assert paths["MDCTL_SHARD"] == "metadata.labels['batch.kubernetes.io/job-completion-index']"
+    assert list(paths) == ["MDCTL_SHARD", "MDCTL_RUN", "MDCTL_RESTART"]
+    assert read_place(values(variables) | {"MDCTL_SHARD": "3"}) == Place(shard=Shard(3, 4))
 
 
 def test_attempts_are_told_apart_by_labels_of_jobset():

@@ -40,6 +40,15 @@ TINY = {"name": "wan2.1-t2v-tiny", "weights": "demo/model"}
             "data.synthetic.height 1080 is not a multiple of 16",
         ),
         ({"data": {"type": "synthetic", "synthetic": {"frames": 80}}}, "data.synthetic.frames 80 is not 4k + 1"),
+        (
+            {"task": "generate", "slice": "v6e-8", "numSlices": 4, "mesh": {"dcn": {"data": 4}}},
+            "mesh.dcn: data 4, but each of the 4 slices generates alone, and no mesh spans two; leave mesh.dcn out",
+        ),
+        (
+            {"task": "generate", "slice": "v6e-8", "numSlices": 4, "sampling": {"prompts": ["a", "b"]}},
+            "numSlices is 4, each of which makes prompts of its own, but sampling.prompts has 2; "
+            "use numSlices 2, or give more prompts",
+        ),
         ({"hardware": "gpu"}, "hardware is 'gpu' but slice v5p-64 is 'tpu'; change one of them"),
         (
             {"model": {"name": "wan2.1-t2v-tiny"}},

@@ -4,8 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdctl.spec.environment import COORDINATOR, HOST_INDEX, HOSTS_PER_SLICE, NUM_SLICES, SLICE_INDEX, Place, read_place
+from mdctl.spec.environment import (
+    COORDINATOR,
+    HOST_INDEX,
+    HOSTS_PER_SLICE,
+    NUM_SLICES,
+    SHARD,
+    SHARDS,
+    SLICE_INDEX,
+    Place,
+    read_place,
+)
 from mdctl.spec.errors import SpecError
+from mdctl.spec.shard import WHOLE, Shard
 
 
 @given(slices=st.integers(1, 20), hosts=st.integers(1, 100), data=st.data())
@@ -26,6 +37,31 @@ def test_without_a_coordinator_a_host_is_alone():
     assert read_place({"PATH": "/bin"}) == Place()
     assert Place().environment() == {}
     assert (Place().rank, Place().num_processes) == (0, 1)
+
+
+@given(st.integers(2, 512).flatmap(lambda count: st.tuples(st.integers(0, count - 1), st.just(count))))
+def test_a_shard_is_read_as_it_was_written_and_is_numbered_among_all(drawn):
+    place = Place(shard=Shard(*drawn))
+    assert read_place(place.environment()) == place
+    assert (place.rank, place.number, place.num_processes) == (0, drawn[0], 1)
+
+
+def test_a_host_of_a_program_over_all_slices_is_numbered_by_its_rank():
+    place = Place(coordinator="a:1", num_slices=2, hosts_per_slice=8, slice_index=1, host_index=3)
+    assert (place.shard, place.number) == (WHOLE, place.rank)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({SHARD: "4", SHARDS: "4"}, "MDCTL_SHARD is 4, outside 0 to 3"),
+        ({SHARDS: "4"}, "MDCTL_SHARDS is set but MDCTL_SHARD is '', not a number; set both, or neither"),
+        ({SHARD: "0"}, "MDCTL_SHARD is set but MDCTL_SHARDS is '', not a number; set both, or neither"),
+    ],
+)
+def test_a_shard_that_cannot_be_is_refused(variables, message):
+    with pytest.raises(SpecError, match=re.escape(message)):
+        read_place(variables)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,32 @@ def test_a_job_cannot_be_changed():
         job().spec.num_slices = 3
 
 
+@pytest.mark.parametrize(
+    ("task", "slice_", "slices", "shards"),
+    [
+        ("generate", "v6e-8", 4, 4),
+        ("generate", "h100-8", 2, 2),
+        ("generate", "cpu-4", 3, 3),
+        ("generate", "v6e-8", 1, 1),
+        ("generate", "v6e-16", 4, 1),
+        ("generate", "h100-16", 2, 1),
+        ("train", "h100-8", 2, 1),
+    ],
+)
+def test_only_generation_on_several_slices_of_one_host_fans_out(task, slice_, slices, shards):
+    spec = job(task=task, slice=slice_, numSlices=slices, sampling={"promptsFile": "gs://b/p"}).spec
+    assert (spec.fans_out, spec.num_shards) == (shards > 1, shards)
+    assert spec.slices_per_program * spec.num_shards == slices
+    assert spec.layout.num_devices == spec.resolved_slice.devices * spec.slices_per_program
+
+
+def test_the_batch_of_a_job_that_fans_out_is_that_of_one_slice():
+    spec = {"task": "generate", "slice": "v6e-8", "sampling": {"promptsFile": "gs://b/p"}, "batch": {"perDevice": 0.25}}
+    one, four = (job(**spec, numSlices=slices).spec.layout for slices in (1, 4))
+    assert one == four
+    assert four.global_batch == 2
+
+
 def test_checkpoints_are_in_the_output_directory_unless_said_otherwise():
     assert job(outputDir="gs://b/run").spec.checkpoint_dir == "gs://b/run/checkpoints"
     elsewhere = {"checkpoint": {"directory": "gs://b/kept"}}

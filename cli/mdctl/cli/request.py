@@ -133,7 +133,9 @@ def random_suffix() -> str:
 
 def explanation(job: DiffusionJob) -> list[str]:
     """Return what a job's slice and mesh resolved to, a line each."""
-    return [f"slice {describe(job.spec.resolved_slice, job.spec.num_slices)}", job.spec.layout.describe()]
+    spec = job.spec
+    shards = [f"prompts divided among {spec.num_shards} programs, each alone on a slice"] if spec.fans_out else []
+    return [f"slice {describe(spec.resolved_slice, spec.num_slices)}", *shards, spec.layout.describe()]
 
 
 def _shown(value: object) -> str:

@@ -39,6 +39,12 @@ def _place(job: DiffusionJob, slice_: Slice) -> list[Object]:
         _label(place.RUN, "jobset.sigs.k8s.io/jobset-uid"),
         _label(place.RESTART, "jobset.sigs.k8s.io/restart-attempt"),
     ]
+    if job.spec.fans_out:
+        return [
+            _label(place.SHARD, "batch.kubernetes.io/job-completion-index"),
+            {"name": place.SHARDS, "value": str(job.spec.num_shards)},
+            *attempt,
+        ]
     if slice_.hosts * job.spec.num_slices == 1:
         return attempt
     return [

@@ -25,9 +25,9 @@ def job_failure_policy(*, durable: bool) -> Object:
     interrupted = [Preempted.exit_code, PeerLost.exit_code] if durable else [Preempted.exit_code]
     return {
         "rules": [
-            _on_exit_codes([UserError.exit_code, WillFailAgain.exit_code]),
+            on_exit_codes("FailJob", [UserError.exit_code, WillFailAgain.exit_code]),
             {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-            _on_exit_codes(interrupted),
+            on_exit_codes("FailJob", interrupted),
         ]
     }
 
@@ -44,8 +44,9 @@ def jobset_failure_policy(max_restarts: int) -> Object:
     }
 
 
-def _on_exit_codes(codes: list[int]) -> Object:
-    return {"action": "FailJob", "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": codes}}
+def on_exit_codes(action: str, codes: list[int]) -> Object:
+    """Return the rule of `podFailurePolicy` for these exit codes of the worker."""
+    return {"action": action, "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": codes}}
 
 
 def _on_message(name: str, action: str, pattern: str) -> Object:

@@ -4,11 +4,18 @@
     └── Job <job>-slice-<s>, one for each slice: as many pods as the slice has hosts, all at once or none
         └── Pod <job>-slice-<s>-<h>, one for each host: the worker, and the resolved spec as a file
 
+A job that fans out has no program that spans slices, so nothing must start, fail or restart together:
+
+    JobSet <job>
+    └── Job <job>-slice-0: as many indexes as there are slices, each retried by itself
+        └── Pod <job>-slice-0-<s>, one for each slice
+
 The spec travels in an annotation of the pods, so there is no ConfigMap to own, to collide or to outlive the job.
 """
 
 from typing import Any
 
+from mdctl.render import fan_out
 from mdctl.render.failure_policy import job_failure_policy, jobset_failure_policy
 from mdctl.render.image import with_image
 from mdctl.render.placement import jobset_annotations
@@ -37,16 +44,13 @@ def render_jobset(job: DiffusionJob) -> Object:
     """
     slice_ = job.spec.resolved_slice
     _refuse_what_fits_no_cluster(job, slice_)
-    check_name(job.metadata.name, job.spec.num_slices, slice_.hosts)
+    check_name(job.metadata.name, job.spec.slices_per_program, slice_.hosts * job.spec.num_shards)
     job = with_image(job)
     spec: Object = {
-        "network": {
-            "enableDNSHostnames": True,
-            "publishNotReadyAddresses": True,
-            "subdomain": job.metadata.name,
-        },
-        "failurePolicy": jobset_failure_policy(job.spec.restarts.max),
-        "replicatedJobs": [{"name": GROUP, "replicas": job.spec.num_slices, "template": _job_template(job, slice_)}],
+        **(fan_out.jobset_fields() if job.spec.fans_out else _jobset_fields(job)),
+        "replicatedJobs": [
+            {"name": GROUP, "replicas": job.spec.slices_per_program, "template": _job_template(job, slice_)}
+        ],
     }
     if job.spec.restarts.ttl_seconds_after_finished is not None:
         spec["ttlSecondsAfterFinished"] = job.spec.restarts.ttl_seconds_after_finished
@@ -55,6 +59,18 @@ def render_jobset(job: DiffusionJob) -> Object:
         "kind": "JobSet",
         "metadata": _metadata(job, slice_),
         "spec": spec,
+    }
+
+
+def _jobset_fields(job: DiffusionJob) -> Object:
+    """Return what the JobSet says of its Jobs: they find each other by name, and restart together."""
+    return {
+        "network": {
+            "enableDNSHostnames": True,
+            "publishNotReadyAddresses": True,
+            "subdomain": job.metadata.name,
+        },
+        "failurePolicy": jobset_failure_policy(job.spec.restarts.max),
     }
 
 
@@ -80,16 +96,21 @@ def _labels(job: DiffusionJob) -> dict[str, str]:
 
 
 def _job_template(job: DiffusionJob, slice_: Slice) -> Object:
+    pods = slice_.hosts * job.spec.num_shards
     return {
         "spec": {
             "completionMode": "Indexed",
-            "completions": slice_.hosts,
-            "parallelism": slice_.hosts,
-            "backoffLimit": 0,
-            "podFailurePolicy": job_failure_policy(durable=_is_durable(job)),
+            "completions": pods,
+            "parallelism": pods,
+            **(fan_out.job_fields(job.spec.restarts.max) if job.spec.fans_out else _job_fields(job)),
             "template": pod_template(job, slice_, _labels(job)),
         }
     }
+
+
+def _job_fields(job: DiffusionJob) -> Object:
+    """Return what a Job says of failures: the first pod's is its own."""
+    return {"backoffLimit": 0, "podFailurePolicy": job_failure_policy(durable=_is_durable(job))}
 
 
 def _is_durable(job: DiffusionJob) -> bool:
@@ -104,7 +125,7 @@ def _refuse_what_fits_no_cluster(job: DiffusionJob, slice_: Slice) -> None:
             f"slice {slice_.name} is this computer, which no cluster has; run it with --local, "
             "or name an accelerator such as v5p-64 or h100-8 (see `mdctl slices`)"
         )
-    if slice_.kind == "tpu" and slice_.hosts == 1 and job.spec.num_slices > 1:
+    if slice_.kind == "tpu" and slice_.hosts == 1 and job.spec.slices_per_program > 1:
         raise SpecError(
             f"numSlices is {job.spec.num_slices}, but slice {slice_.name} has one host and GKE joins multi-host slices "
             "only; use one larger slice, or numSlices 1"

@@ -25,7 +25,7 @@ SPEC_FILE = "job.yaml"
 def pod_template(job: DiffusionJob, slice_: Slice, labels: dict[str, str]) -> Object:
     """Return the template of every pod of the job."""
     spec = job.spec
-    network = gpu_network(slice_) if slice_.kind == "gpu" and slice_.hosts * spec.num_slices > 1 else NO_NETWORK
+    network = gpu_network(slice_) if slice_.kind == "gpu" and slice_.hosts * spec.slices_per_program > 1 else NO_NETWORK
     annotations = {**pod_annotations(spec, slice_), **network.annotations, SPEC_ANNOTATION: resolved_yaml(job)}
     body = {
         "restartPolicy": "Never",

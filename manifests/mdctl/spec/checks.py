@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from mdctl.spec.catalogue import CatalogueModel, find_model
 from mdctl.spec.errors import SpecError
-from mdctl.spec.layout import resolve_layout
 from mdctl.spec.names import SHARED_MEMORY, SPEC_FOLDER
 from mdctl.spec.refused import refused
 from mdctl.spec.slices import resolve_slice
@@ -82,8 +81,14 @@ def _heads(spec: "JobSpec", model: CatalogueModel) -> Iterator[str]:
 
 def _mesh_and_batch(spec: "JobSpec") -> Iterator[str]:
     model = find_model(spec.model.name)
+    if spec.fans_out and (across := [f"{axis} {size}" for axis, size in spec.mesh.dcn if size > 1]):
+        yield (
+            f"mesh.dcn: {' x '.join(across)}, but each of the {spec.num_slices} slices generates alone, and no mesh "
+            "spans two; leave mesh.dcn out"
+        )
+        return
     try:
-        layout = resolve_layout(spec.mesh, spec.batch, resolve_slice(spec.slice).devices, spec.num_slices)
+        layout = spec.layout
     except SpecError as error:
         yield str(error)
         return
@@ -112,6 +117,11 @@ def _task(spec: "JobSpec") -> Iterator[str]:
         yield "task is generate, and sampling.prompts and sampling.promptsFile are both unset; give one"
     if spec.sampling.prompts and spec.sampling.prompts_file:
         yield f"sampling.prompts and sampling.promptsFile {spec.sampling.prompts_file!r} are both given; give one"
+    if spec.fans_out and 0 < len(spec.sampling.prompts) < spec.num_slices:
+        yield (
+            f"numSlices is {spec.num_slices}, each of which makes prompts of its own, but sampling.prompts has "
+            f"{len(spec.sampling.prompts)}; use numSlices {len(spec.sampling.prompts)}, or give more prompts"
+        )
 
 
 def _weights(spec: "JobSpec") -> Iterator[str]:

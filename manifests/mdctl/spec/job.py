@@ -60,6 +60,8 @@ class JobSpec(Part):
     slice: str = "v5p-64"
     """Such as `v5p-64`, `v6e-8`, `h100-16`, or `cpu-2x4` for 2 local processes of 4 devices; see `mdctl slices`."""
     num_slices: Annotated[int, Field(ge=1, le=512)] = 1
+    """One program spans them all; but task `generate` on slices of one host runs a program on each, and divides the
+    prompts among them."""
     hardware: Literal["tpu", "gpu", "cpu"] | None = None
     """What the slice must be; unset takes any."""
     capacity: Capacity = Capacity()
@@ -116,9 +118,24 @@ class JobSpec(Part):
         return find_model(self.model.name)
 
     @property
+    def fans_out(self) -> bool:
+        """Whether each slice runs a program alone, on its own shard of the prompts."""
+        return self.task == "generate" and self.num_slices > 1 and self.resolved_slice.hosts == 1
+
+    @property
+    def num_shards(self) -> int:
+        """Programs that the job is."""
+        return self.num_slices if self.fans_out else 1
+
+    @property
+    def slices_per_program(self) -> int:
+        """Slices that one program, its mesh and its batch, spans."""
+        return self.num_slices // self.num_shards
+
+    @property
     def layout(self) -> Layout:
-        """The mesh with every `-1` filled, and the batch over it."""
-        return resolve_layout(self.mesh, self.batch, self.resolved_slice.devices, self.num_slices)
+        """The mesh of one program with every `-1` filled, and the batch over it."""
+        return resolve_layout(self.mesh, self.batch, self.resolved_slice.devices, self.slices_per_program)
 
     @property
     def weights(self) -> str | None:

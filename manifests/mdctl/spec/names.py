@@ -11,7 +11,8 @@ The pod's is the longest, so with S slices of H hosts a job's name has
 
     63 - len("-slice-") - digits(S - 1) - 1 - digits(H - 1) - 1 - 5    =    49 - digits(S - 1) - digits(H - 1)    (1)
 
-characters: 47 for v5p-64 (7 + 1 + 1 + 1 + 1 + 5 = 16 others), 44 for two slices of the largest v5p (1536 hosts).
+characters: 47 for v5p-64 (7 + 1 + 1 + 1 + 1 + 5 = 16 others), 44 for two slices of the largest v5p (1536 hosts). Where
+a job fans out all pods are of one Job: S is 1, and H the number of its shards.
 """
 
 import re
