@@ -1,6 +1,6 @@
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,25 +24,25 @@ def complete(cache: Cache) -> bool:
 
 def test_an_entry_is_computed_once(tmp_path: Path) -> None:
     cache = Cache(str(tmp_path))
-    cache.fill(ITEMS, compute)
+    cache.fill("computing", ITEMS, compute)
     assert complete(cache)
-    cache.fill(ITEMS, lambda numbers: pytest.fail(f"computed {numbers}") if numbers else [])
+    cache.fill("computing", ITEMS, lambda numbers: pytest.fail(f"computed {numbers}") if numbers else [])
 
 
 def test_no_temporary_file_stays(tmp_path: Path) -> None:
-    Cache(str(tmp_path)).fill(ITEMS, compute)
+    Cache(str(tmp_path)).fill("computing", ITEMS, compute)
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == set(ITEMS)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "emptied"])
 def test_a_damaged_entry_is_computed_again(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
     cache, name = Cache(str(tmp_path)), next(iter(ITEMS))
-    cache.fill(ITEMS, compute)
+    cache.fill("computing", ITEMS, compute)
     (path,) = tmp_path.rglob(name)
     whole = path.read_bytes()
     path.write_bytes({"truncated": whole[:-1], "changed": whole[:-1] + b"!", "emptied": b""}[damage])
     with caplog.at_level(logging.WARNING):
-        cache.fill(ITEMS, compute)
+        cache.fill("computing", ITEMS, compute)
     assert complete(cache)
     assert [record.getMessage() for record in caplog.records] == [f"{path} is damaged and will be computed again"]
 
@@ -59,7 +59,7 @@ def test_hosts_share_the_work_of_one_folder(tmp_path: Path) -> None:
             computed.extend(numbers)
             return compute(numbers)
 
-        Cache(str(tmp_path), Share(number, 3, wait)).fill(ITEMS, record)
+        Cache(str(tmp_path), Share(number, 3, wait)).fill("computing", ITEMS, record)
 
     hosts = [threading.Thread(target=host, args=(number,)) for number in range(3)]
     for thread in hosts:
@@ -70,9 +70,34 @@ def test_hosts_share_the_work_of_one_folder(tmp_path: Path) -> None:
     assert complete(Cache(str(tmp_path)))
 
 
+def test_every_piece_of_work_is_told_of(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    cache = Cache(str(tmp_path), Share(1, 2, tell=lambda *piece: told.append(piece)))
+    cache.write(list(ITEMS)[1], compute([1])[0])
+    told_before_writing = []
+
+    def watched(numbers: Sequence[int]) -> Iterator[bytes]:
+        for number in numbers:
+            told_before_writing.append(told[-1])
+            yield from compute([number])
+
+    cache.fill("computing", ITEMS, watched)
+    assert told == [
+        *(("looking up entry", done, 3) for done in range(4)),
+        *(("computing", done, 2) for done in range(3)),
+        *(("looking up entry", done, 4) for done in range(5)),
+        *(("computing", done, 4) for done in range(5)),
+    ]
+    assert [done for _, done, _ in told_before_writing] == [0, 1, 0, 1, 2, 3]
+
+
+def test_nothing_is_told_of_no_work() -> None:
+    assert list(Share(tell=lambda *piece: pytest.fail(f"told of {piece}")).over("computing", [], 0)) == []
+
+
 def test_a_host_with_a_folder_of_its_own_computes_all(tmp_path: Path) -> None:
     cache = Cache(str(tmp_path), Share(1, 3))
-    cache.fill(ITEMS, compute)
+    cache.fill("computing", ITEMS, compute)
     assert complete(cache)
 
 
@@ -84,7 +109,7 @@ def test_a_lost_entry_stops_the_job(tmp_path: Path) -> None:
 def test_a_cache_that_is_no_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be read"):
-        Cache(str(tmp_path / "file")).fill(ITEMS, compute)
+        Cache(str(tmp_path / "file")).fill("computing", ITEMS, compute)
 
 
 @given(num_rows=st.integers(1, 9), num_kept=st.integers(0, 9), seed=st.integers(0, 99))

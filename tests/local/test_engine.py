@@ -68,7 +68,7 @@ def test_it_passes_signals_on_and_returns_what_the_hosts_agreed_on(engine):
 
 def test_it_returns_the_code_of_hosts_that_fail(engine):
     running = engine(timeouts={"compileMinutes": 0.0001})
-    running.expect("hung: fetching weights and encoding the data set")
+    running.expect("hung: fetching weights")
     assert running.end() == 76
 
 

@@ -28,7 +28,7 @@ def test_when_nothing_happens_in_time_it_shows_all_stacks_and_leaves_with_76(tmp
     worker = start("-m", "mdctl.runtime", job)
     stacks = worker.expect("stacks of all threads")
     assert "run_attempt" in stacks
-    worker.expect("hung: fetching weights and encoding the data set has not finished within 0.006 s")
+    worker.expect("hung: fetching weights has not finished within 0.006 s")
     assert worker.end() == 76
     assert exit_of(tmp_path / "out")["code"] == 76
     assert "stacks of all threads" in (tmp_path / "out/attempts/0001/host-0.log.jsonl").read_text()
@@ -48,6 +48,15 @@ def test_a_job_file_that_is_no_job_is_exit_code_2(tmp_path, start):
     worker = start("-m", "mdctl.runtime", tmp_path / "job.yaml")
     worker.expect("spec.task")
     assert worker.end() == 2
+
+
+def test_a_job_of_a_schema_that_the_image_does_not_know_is_refused_by_name_with_exit_code_2(tmp_path, write_job, start):
+    job = write_job(tmp_path, tmp_path / "out")
+    job.write_text(job.read_text().replace("mdctl.dev/v1alpha1", "mdctl.dev/v1beta9"))
+    worker = start("-m", "mdctl.runtime", job)
+    worker.expect("apiVersion is mdctl.dev/v1beta9", "reads mdctl.dev/v1alpha1")
+    assert worker.end() == 2
+    assert "Traceback" not in "".join(worker.said)
 
 
 def test_no_worker_outlives_its_supervisor(tmp_path, write_job, start):

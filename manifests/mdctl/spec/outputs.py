@@ -21,6 +21,7 @@ Names have no `/` at either end, so that they can be joined to a directory of ei
 import re
 
 JOB = "job.yaml"
+DATA = "data.json"
 METRICS = "metrics.jsonl"
 EVALUATION_RECORDS = "evaluations.jsonl"
 EVALUATIONS = "evaluations"

@@ -126,7 +126,7 @@ class Timeouts(Part):
     step_minutes: Annotated[float, Field(gt=0)] = 10
     """Without a finished step, after an attempt's first."""
     compile_minutes: Annotated[float, Field(gt=0)] = 90
-    """Until an attempt's first step is finished: loading, encoding and compiling."""
+    """Until an attempt's first step is finished: for loading, for each clip that is encoded, and for compiling."""
     peers_minutes: Annotated[float, Field(gt=0)] = 20
     """Until all hosts have found each other."""
 

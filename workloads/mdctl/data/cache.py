@@ -6,7 +6,7 @@ a folder or have one each: `fill` gives each host its share of the work, and the
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from safetensors.numpy import load, save
 
 from mdctl.data.files import write_whole
 from mdctl.spec.errors import DataError
+from mdctl.storage.output import file_errors, reason
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +32,23 @@ Arrays = Mapping[str, Float32[np.ndarray, "..."]]
 
 @dataclass(frozen=True)
 class Share:
-    """This host's place among those that fill a cache; `wait` returns once every host has called it."""
+    """This host's place among those that fill a cache.
+
+    `wait` returns once every host has called it; `tell` hears what is being done, how much of it is, and of how many.
+    """
 
     host: int = 0
     num_hosts: int = 1
     wait: Callable[[], None] = lambda: None
+    tell: Callable[[str, int, int], None] = lambda what, done, total: None
+
+    def over[T](self, what: str, results: Iterable[T], total: int) -> Iterator[T]:
+        """Yield `total` results as they come, telling of each."""
+        if total:
+            self.tell(what, 0, total)
+        for done, result in enumerate(results, start=1):
+            yield result
+            self.tell(what, done, total)
 
 
 ALONE = Share()
@@ -55,9 +68,9 @@ class Cache:
             entry: bytes = path.read_bytes()
         except FileNotFoundError:
             return None
-        except OSError as error:
+        except file_errors(self.folder) as error:
             raise DataError(
-                f"{path} cannot be read: {error.strerror}. Allow it, or name another cache folder."
+                f"{path} cannot be read: {reason(error)}. Allow it, or name another cache folder."
             ) from error
         recorded, content = entry[:DIGEST_BYTES], entry[DIGEST_BYTES:]
         if hashlib.sha256(content).digest() == recorded:
@@ -76,19 +89,24 @@ class Cache:
         """Write an entry, whole or not at all; raises OutputError."""
         write_whole(self._path(name), hashlib.sha256(content).digest() + content)
 
-    def fill[T](self, items: Mapping[str, T], compute: Callable[[Sequence[T]], Iterable[bytes]]) -> None:
-        """Make the entry of every name present and whole; `compute` gives the contents of items, in order."""
+    def fill[T](self, what: str, items: Mapping[str, T], compute: Callable[[Sequence[T]], Iterable[bytes]]) -> None:
+        """Make the entry of every name present and whole; `compute` gives the contents of items, in order.
+
+        `what` says in words what that does to one of them.
+        """
         own = list(items)[self.share.host :: self.share.num_hosts]
         for part in (own, sorted(items.keys() - own)):
             lacking = self._lacking(part)
-            for name, content in zip(lacking, compute([items[name] for name in lacking]), strict=True):
+            contents = compute([items[name] for name in lacking])
+            for name, content in self.share.over(what, zip(lacking, contents, strict=True), len(lacking)):
                 self.write(name, content)
             self.share.wait()
 
     def _lacking(self, names: Sequence[str]) -> list[str]:
         with ThreadPoolExecutor(NUM_THREADS) as pool:
             absent = pool.map(lambda name: self.read(name) is None, names)
-            return [name for name, is_absent in zip(names, absent, strict=True) if is_absent]
+            looked_up = self.share.over("looking up entry", zip(names, absent, strict=True), len(names))
+            return [name for name, is_absent in looked_up if is_absent]
 
     def _path(self, name: str) -> Any:
         return epath.Path(self.folder) / name[:2] / name

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from mdctl.data.cache import ALONE, Share
 from mdctl.data.files import files_under
 from mdctl.data.video import MEDIA
 from mdctl.spec.errors import DataError
+from mdctl.storage.output import file_errors, reason
 
 JSON_LINES, CSV = "metadata.jsonl", "metadata.csv"
 COLUMNS = ("file_name", "text")
@@ -31,20 +33,33 @@ class Listed:
     fault: str | None = None
 
 
-def listed_clips(folder: Any) -> list[Listed]:
+def listed_clips(folder: Any, share: Share = ALONE) -> list[Listed]:
     """Return the clips of a folder (an `epath.Path`) in the order of their names; raises DataError."""
-    if not folder.is_dir():
-        raise DataError(f"data set {folder}: there is no such folder. Check data.path.")
+    _check_is_there(folder)
     lists = [name for name in (JSON_LINES, CSV) if (folder / name).exists()]
     if len(lists) > 1:
         raise DataError(f"data set {folder} has both {JSON_LINES} and {CSV}. Keep the one that holds the captions.")
     if lists:
         path = folder / lists[0]
-        rows = _json_rows(path) if lists[0] == JSON_LINES else _csv_rows(path)
-        listed = [_listed(folder, path, place, row) for place, row in rows]
+        rows = list(_json_rows(path) if lists[0] == JSON_LINES else _csv_rows(path))
+        listed, total = (_listed(folder, path, place, row) for place, row in rows), len(rows)
     else:
-        listed = [_with_sidecar(folder, file) for file in files_under(folder) if file.suffix.lower() in MEDIA]
-    return sorted(listed, key=lambda clip: (clip.name, clip.caption))
+        files = [file for file in files_under(folder) if file.suffix.lower() in MEDIA]
+        listed, total = (_with_sidecar(folder, file) for file in files), len(files)
+    return sorted(share.over("looking for clip", listed, total), key=lambda clip: (clip.name, clip.caption))
+
+
+def _check_is_there(folder: Any) -> None:
+    """Refuse what is no folder, and what may not be looked at: to `is_dir` both are the same at `gs://`."""
+    try:
+        if folder.is_dir():
+            return
+        list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except file_errors(str(folder)) as error:
+        raise DataError(f"data set {folder} cannot be read: {reason(error)}. Allow it, or check data.path.") from error
+    raise DataError(f"data set {folder}: there is no such folder. Check data.path.")
 
 
 def read_text(path: Any) -> str:
@@ -53,8 +68,8 @@ def read_text(path: Any) -> str:
         text: str = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: byte {error.start} is not UTF-8. Save the file as UTF-8.") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    except file_errors(str(path)) as error:
+        raise DataError(f"{path} cannot be read: {reason(error)}.") from error
     return text
 
 

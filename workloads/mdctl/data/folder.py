@@ -48,9 +48,10 @@ class FolderSource:
 
     def fill(self) -> None:
         """Encode every clip and caption, and the empty caption, that the cache lacks."""
-        captions = ["", *(clip.caption for clip in self.index.clips)]
-        self.cache.fill({self._latents(clip): clip for clip in self.index.clips}, partial(map, self._encode_clip))
-        self.cache.fill({self._text(caption): caption for caption in captions}, partial(map, self._encode_text))
+        clips = {self._latents(clip): clip for clip in self.index.clips}
+        captions = {self._text(caption): caption for caption in ["", *(clip.caption for clip in self.index.clips)]}
+        self.cache.fill("encoding clip", clips, partial(map, self._encode_clip))
+        self.cache.fill("encoding caption", captions, partial(map, self._encode_text))
 
     def example(self, clip: Clip) -> Example:
         """Read an example from the cache."""

@@ -19,6 +19,7 @@ from mdctl.data.captions import COLUMNS, CSV, JSON_LINES, Listed, listed_clips
 from mdctl.data.files import digest
 from mdctl.data.video import Decoding, UnreadableClip, decode
 from mdctl.spec.errors import DataError
+from mdctl.storage.output import file_errors, reason
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,9 @@ def index_folder(folder: str, decoding: Decoding, cache: Cache) -> Index:
     """Index the captioned clips of a folder; raises DataError if none can be used."""
     root = epath.Path(folder)
     with ThreadPoolExecutor(NUM_THREADS) as pool:
-        found = list(pool.map(lambda listed: _with_content(root, listed), listed_clips(root)))
+        listed = listed_clips(root, cache.share)
+        contents = pool.map(lambda clip: _with_content(root, clip), listed)
+        found = list(cache.share.over("reading clip", contents, len(listed)))
     verdicts = _verdicts(folder, [clip for clip in found if isinstance(clip, Clip)], decoding, cache)
     faults = {clip: clip.fault if isinstance(clip, Listed) else verdicts[clip] for clip in found}
     clips = tuple(clip for clip in found if isinstance(clip, Clip) and not faults[clip])
@@ -91,8 +94,8 @@ def _with_content(root: Any, listed: Listed) -> Clip | Listed:
         return listed
     try:
         content = (root / listed.name).read_bytes()
-    except OSError as error:
-        return replace(listed, fault=f"cannot be read: {error.strerror}")
+    except file_errors(str(root)) as error:
+        return replace(listed, fault=f"cannot be read: {reason(error)}")
     return Clip(listed.name, listed.caption, digest(content)) if content else replace(listed, fault="empty file")
 
 
@@ -108,8 +111,9 @@ def _verdicts(folder: str, clips: Sequence[Clip], decoding: Decoding, cache: Cac
 
     names = [digest("verdict", PurePosixPath(clip.name).suffix, clip.content, repr(decoding)) for clip in clips]
     with ThreadPoolExecutor(NUM_THREADS) as pool:
-        cache.fill(dict(zip(names, clips, strict=True)), partial(pool.map, verdict))
-    return {clip: cache.entry(name).decode() for clip, name in zip(clips, names, strict=True)}
+        cache.fill("decoding clip", dict(zip(names, clips, strict=True)), partial(pool.map, verdict))
+        entries = cache.share.over("looking up verdict", pool.map(cache.entry, names), len(names))
+        return {clip: entry.decode() for clip, entry in zip(clips, entries, strict=True)}
 
 
 def _report(folder: str, num_usable: int, dropped: Sequence[str]) -> None:

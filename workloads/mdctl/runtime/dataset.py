@@ -1,36 +1,44 @@
-"""The data set that a spec asks for, the same on every host."""
+"""The data set that a spec asks for, the same on every host and in every attempt that goes on from saved progress."""
 
-from collections.abc import Iterator, Sequence
-from functools import partial
-from itertools import count
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mdctl.data.cache import Cache, Share
+from mdctl.data.cache import Cache
 from mdctl.data.dataset import Dataset
 from mdctl.data.files import folder_digest
 from mdctl.data.folder import Encoders, FolderSource, folder_dataset
-from mdctl.data.index import index_folder
+from mdctl.data.index import Index, index_folder
+from mdctl.data.record import Record, pinned, read_record, write_record
 from mdctl.data.synthetic import SyntheticShape, synthetic_dataset
 from mdctl.data.video import Decoding
 from mdctl.models.family import Family
+from mdctl.runtime.log import shared
 from mdctl.runtime.network import Network
-from mdctl.runtime.peers import Peers
-from mdctl.spec.errors import DataError, PeerLost, SpecError, WeightsError
+from mdctl.runtime.preparation import Preparation
+from mdctl.runtime.progress import progress_report
+from mdctl.runtime.task import Surroundings
+from mdctl.spec.errors import DataError, SpecError, WeightsError
 from mdctl.spec.job import JobSpec
 from mdctl.spec.model import Dtype, join
+from mdctl.spec.outputs import CACHE, DATA
 from mdctl.spec.shapes import PixelShape
 from mdctl.storage.output import as_path
 
+logger = logging.getLogger(__name__)
 
-def open_dataset(spec: JobSpec, network: Network, peers: Peers, patience: float) -> Dataset:
-    """Return what the network is trained on; encoding it takes at most `patience` seconds."""
-    if spec.data.type == "synthetic":
-        return open_synthetic(spec, network)
+
+def open_dataset(around: Surroundings, network: Network) -> Dataset:
+    """Return what the network is trained on, prepared by all hosts together."""
+    if around.spec.data.type == "synthetic":
+        return open_synthetic(around.spec, network)
     assert network.repository is not None
-    return open_folder(spec, network.family, network.repository, peers, patience)
+    with progress_report(around.console, "data set") as show:
+        preparation = Preparation(peers=around.peers, watchdog=around.watchdog, patience=around.patience, show=show)
+        return open_folder(around, network.family, network.repository, preparation)
 
 
 def open_synthetic(spec: JobSpec, network: Network) -> Dataset:
@@ -47,29 +55,64 @@ def open_synthetic(spec: JobSpec, network: Network) -> Dataset:
     )
 
 
-def open_folder(spec: JobSpec, family: Family, repository: Path, peers: Peers, patience: float) -> Dataset:
-    """Return the clips of a folder, encoded: each by one host, within `patience` seconds for the slowest.
+def open_folder(around: Surroundings, family: Family, repository: Path, preparation: Preparation) -> Dataset:
+    """Return the clips of a folder, encoded, each by one host.
 
     Raises:
         SpecError: no folder is named.
-        DataError: nothing in it can be used, or hosts see different clips.
+        DataError: nothing in it can be used, hosts see different clips, or a clip of this run is gone or changed.
     """
+    spec = around.spec
     if spec.data.path is None or spec.output_dir is None:
         raise SpecError("data.path is not set; name a folder of clips, or take data.type=synthetic")
     video = spec.video
     decoding = Decoding(PixelShape(video.frames, video.height, video.width), video.fps)
-    wait = partial(_wait, peers, patience, count())
-    share = Share(peers.rank, peers.count, wait)
-    kept = Cache(str(as_path(spec.data.cache or join(spec.output_dir, "cache"))), share)
-    index = index_folder(spec.data.path, decoding, kept)
-    if len(set(peers.gather("index", index.fingerprint, patience))) > 1:
-        raise DataError(f"hosts see different clips in {spec.data.path}; give all of them the same folder")
+    kept = Cache(str(as_path(spec.data.cache or join(spec.output_dir, CACHE))), preparation.share)
+    index = keep_to_record(around, index_folder(spec.data.path, decoding, kept), preparation)
     loaded: dict[str, Any] = {}
     encoders = _encoders(family, repository, spec.model.activations_dtype, loaded)
     source = FolderSource(index=index, decoding=decoding, encoders=encoders, cache=kept)
     dataset = folder_dataset(source, seed=spec.training.seed, num_held_out=spec.data.held_out)
     loaded.clear()  # everything is encoded, and encoders are large
     return dataset
+
+
+def keep_to_record(around: Surroundings, found: Index, preparation: Preparation) -> Index:
+    """Return the clips that the run began with, or where nothing is saved yet those found now, and record them.
+
+    Raises:
+        DataError: hosts see different clips, or one is gone or changed.
+        SpecError: another number of clips was held out.
+    """
+    path, rank = around.output / DATA, around.peers.rank
+    began = preparation.first_says("record", bool(around.progress) and path.exists() if rank == 0 else None)
+    index = _as_recorded(found, read_record(path), around.spec.data.held_out) if began else found
+    if len(set(preparation.all_say("index", index.fingerprint))) > 1:
+        raise DataError(f"hosts see different clips in {found.folder}; give all of them the same folder")
+    if rank == 0 and not began:
+        if around.progress:
+            logger.warning("%s is not there: from step %d on this run keeps to the clips of now", path, around.progress)
+        write_record(path, Record(index.clips, around.spec.data.held_out))
+    return index
+
+
+def _as_recorded(found: Index, record: Record, num_held_out: int) -> Index:
+    if num_held_out != record.num_held_out:
+        raise SpecError(
+            f"data.heldOut is {num_held_out}, and this run began with {record.num_held_out}; "
+            f"put it back, or name another output directory to start afresh"
+        )
+    index = pinned(found, record.clips)
+    num_added = len(found.clips) - len(index.clips)
+    if num_added:
+        logger.warning(
+            "data set %s: clips added since this run began are left out (%d); "
+            "a run with another output directory takes them",
+            found.folder,
+            num_added,
+            extra=shared(),
+        )
+    return index
 
 
 def _encoders(family: Family, repository: Path, dtype: Dtype, loaded: dict[str, Any]) -> Encoders:
@@ -99,8 +142,3 @@ def _fingerprint(repository: Path, part: str) -> str:
     if not folder.is_dir():
         raise WeightsError(f"{repository}: there is no {part}/ in it; name a whole repository in model.weights")
     return folder_digest(folder)
-
-
-def _wait(peers: Peers, seconds: float, numbers: Iterator[int]) -> None:
-    if not peers.store.barrier(f"cache/{next(numbers)}", seconds):
-        raise PeerLost(f"another host has not filled its part of the cache within {seconds:g} s")

@@ -45,9 +45,9 @@ def run(around: Surroundings) -> None:
     if around.progress >= last:
         logger.info("nothing is left to do: step %d of %d is saved", around.progress, last, extra=shared())
         return
-    around.watchdog.expect("fetching weights and encoding the data set", around.patience)
+    around.watchdog.expect("fetching weights", around.patience)
     network = open_network(spec, around.mesh)
-    dataset = open_dataset(spec, network, around.peers, around.patience)
+    dataset = open_dataset(around, network)
     around.watchdog.expect("loading weights, compiling and the first step", around.patience)
     checkpoints = Checkpoints(spec.checkpoint_dir, keep=spec.training.checkpoint.keep)
     state = resumed(spec, checkpoints, around.progress, network.program) if around.progress else started(spec, network)
