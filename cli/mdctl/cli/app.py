@@ -9,13 +9,14 @@ import typer
 
 from mdctl.cli import config, recipes
 from mdctl.cli.generate import generate
-from mdctl.cli.output import EXIT_CODES, run
+from mdctl.cli.output import run
 from mdctl.cli.render import render
 from mdctl.cli.schema import schema
 from mdctl.cli.slices import slices
 from mdctl.cli.submit import submit
 from mdctl.cli.validate import validate
 from mdctl.cli.version import version
+from mdctl.spec.exit_codes import EXIT_CODES
 
 app = typer.Typer(
     name="mdctl",

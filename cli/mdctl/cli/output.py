@@ -10,24 +10,24 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import typer
 from typer.exceptions import Abort, TyperException
 
 from mdctl.spec.errors import MdctlError, OutputError
+from mdctl.spec.exit_codes import INTERRUPTED
 
-INTERRUPTED = 130
-
-EXIT_CODES = {
-    0: "done",
-    1: "failed: a fault in mdctl or in the machine",
-    2: "the request cannot work as written",
-    3: "the job failed and would fail again: out of memory, NaN, a crash loop",
-    75: "preempted, and saved",
-    76: "another host was lost, or nothing moved",
-    INTERRUPTED: "interrupted",
-}
+HOST_COLOURS = (
+    typer.colors.CYAN,
+    typer.colors.GREEN,
+    typer.colors.MAGENTA,
+    typer.colors.YELLOW,
+    typer.colors.BLUE,
+    typer.colors.BRIGHT_CYAN,
+    typer.colors.BRIGHT_GREEN,
+    typer.colors.BRIGHT_MAGENTA,
+)
 
 Row = Mapping[str, object]
 
@@ -105,6 +105,15 @@ def progress(line: str) -> None:
         _close_stdout()
 
 
+def hosts_line(host: int, width: int, line: str) -> None:
+    """Print what one of several hosts wrote after its number, in a colour of its own."""
+    mark = f"[{host}]".ljust(width + 2)
+    if not _is_plain(sys.stdout):
+        mark = typer.style(mark, fg=HOST_COLOURS[host % len(HOST_COLOURS)])
+    for each in line.split("\n"):
+        text(f"{mark} {each}")
+
+
 def note(line: str) -> None:
     """Print a line beside the result, on stderr."""
     typer.echo(line, err=True)
@@ -153,8 +162,12 @@ def _failed(message: str, code: int) -> int:
 
 
 def _coloured(word: str, colour: str) -> str:
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty()
-    return word if plain else typer.style(word, fg=colour, bold=True)
+    return word if _is_plain(sys.stderr) else typer.style(word, fg=colour, bold=True)
+
+
+def _is_plain(stream: TextIO) -> bool:
+    """Return whether what is printed there has no colours."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb" or not stream.isatty()
 
 
 def _table(found: Sequence[Row]) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any
 from mdctl.cli import output
 from mdctl.cli.request import Request
 from mdctl.spec.errors import SpecError
+from mdctl.spec.exit_codes import EXIT_CODES
 from mdctl.spec.job import DiffusionJob
 from mdctl.spec.reading import dump_job
 
@@ -37,7 +38,7 @@ def _start_here(job: DiffusionJob, dry_run: bool, form: output.Format) -> int:
     check_inputs(job)
     output.note(f"{job.metadata.name}: writing to {job.spec.output_dir}")
     code = run_local(job, write=output.progress)
-    output.note(f"{job.metadata.name}: {output.EXIT_CODES.get(code, 'crashed')} ({job.spec.output_dir})")
+    output.note(f"{job.metadata.name}: {EXIT_CODES.get(code, 'crashed')} ({job.spec.output_dir})")
     return code
 
 
