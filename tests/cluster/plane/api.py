@@ -23,6 +23,9 @@ Object = dict[str, Any]
 PATIENCE = 60.0
 """Seconds within which a cluster with fake nodes does anything; the machine may be busy."""
 
+COMING_UP = (429, 503)
+"""Statuses of a server that has only just started, for requests that it did nothing about."""
+
 VERSIONS = {
     "Job": "batch/v1",
     "JobSet": "jobset.x-k8s.io/v1alpha2",
@@ -191,14 +194,19 @@ class Api:
         body: Object | None = None,
         content_type: str = "application/json",
     ) -> str:
-        """Ask the server for what is no object, such as a pod's log."""
-        response = self._pool.request(
-            method,
-            f"{self.server}/{path}?{urlencode(query or {})}",
-            body=None if body is None else json.dumps(body),
-            headers={"Accept": "application/json, */*", "Content-Type": content_type},
-            timeout=urllib3.Timeout(connect=10, read=PATIENCE),
-        )
+        """Ask the server for what is no object, such as a pod's log; ask again while it only comes up."""
+        deadline = monotonic() + PATIENCE
+        while True:
+            response = self._pool.request(
+                method,
+                f"{self.server}/{path}?{urlencode(query or {})}",
+                body=None if body is None else json.dumps(body),
+                headers={"Accept": "application/json, */*", "Content-Type": content_type},
+                timeout=urllib3.Timeout(connect=10, read=PATIENCE),
+            )
+            if response.status not in COMING_UP or monotonic() > deadline:
+                break
+            _never.wait(0.2)
         content = response.data.decode()
         if response.status >= 300:
             raise (NotFoundError if response.status == 404 else ApiError)(response.status, _object(content))

@@ -89,6 +89,8 @@ def _start_time(pid: int) -> int:
     """Return when a process started, in ticks since the machine did; 0 where there is none that runs."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        threads = len(os.listdir(f"/proc/{pid}/task"))
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return 0 if fields[0] == "Z" else int(fields[19])
+    ended = fields[0] == "Z" and threads < 2  # with other threads it still has its ports
+    return 0 if ended else int(fields[19])
