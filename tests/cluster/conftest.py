@@ -54,7 +54,7 @@ def kubeconfig(plane):
 def _folder(tmp_path_factory) -> Path:
     if running := os.environ.get("MDCTL_TEST_CLUSTER"):
         return Path(running)
-    folder = tmp_path_factory.getbasetemp()
+    folder: Path = tmp_path_factory.getbasetemp()
     owner = os.getpid()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder, owner = folder.parent, os.getppid()

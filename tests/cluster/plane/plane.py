@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -207,7 +208,7 @@ def _start_all(site: Site, authority: Authority, running: list[Process]) -> None
     http = urllib3.PoolManager(retries=False)
     for name in ("jobset", "kueue"):
         process = next(each for each in running if each.name == name)
-        _until_answers(process, lambda name=name: _ready(http, site.ports[f"{name}-health"]))
+        _until_answers(process, partial(_ready, http, site.ports[f"{name}-health"]))
     http.clear()
     queues = Queues(api)
     _until_answers(running[-2], queues.create_flavors)
