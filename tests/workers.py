@@ -168,13 +168,13 @@ def start():
 def start_hosts(start):
     """Start one worker for each job file, as the hosts of one job; `programs` may stand in for the worker."""
 
-    def start_hosts(*jobs, programs=()):
+    def start_hosts(*jobs, programs=(), **environment):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             coordinator = f"127.0.0.1:{probe.getsockname()[1]}"
         places = [Place(coordinator=coordinator, hosts_per_slice=len(jobs), host_index=n) for n in range(len(jobs))]
         return [
-            start(*(program or ("-m", "mdctl.runtime")), job, **{RUN: "test"}, **place.environment())
+            start(*(program or ("-m", "mdctl.runtime")), job, **{RUN: "test"}, **place.environment(), **environment)
             for job, place, program in zip_longest(jobs, places, programs)
         ]
 

@@ -1,20 +1,23 @@
-"""Which clips an attempt trains on, as its hosts agree on it."""
+"""Which clips an attempt trains on, as its hosts agree on it, and what is heard while they are encoded."""
 
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from etils import epath
 
 from mdctl.data.index import Clip, Index
-from mdctl.runtime.dataset import keep_to_record
+from mdctl.runtime.dataset import keep_to_record, open_folder
 from mdctl.runtime.peers import MemoryStore, Peers
 from mdctl.runtime.preparation import Preparation
 from mdctl.runtime.watchdog import Watchdog
 from mdctl.spec.errors import DataError, SpecError
 from mdctl.spec.outputs import DATA
+from tests.runtime.clips import FPS, NUM_CLIPS, SMALL_CLIP, write_clip
+from tests.runtime.notes import Notes
 
 CLIPS = tuple(Clip(f"{name}.mp4", f"clip {name}", f"{number:064x}") for number, name in enumerate("abcd"))
 
@@ -104,3 +107,36 @@ def test_a_run_without_a_record_says_from_where_on_it_keeps_one(tmp_path, attemp
     assert index.clips == CLIPS
     assert "data.json is not there: from step 5 on this run keeps to the clips of now" in caplog.text
     assert recorded(tmp_path) == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
+
+
+class Family:
+    """Encoders that look at a corner of each clip and at the length of each caption."""
+
+    def load_codec(self, repository):
+        return SimpleNamespace(encode=lambda videos: videos[:, :, :2, :2])
+
+    def load_text(self, repository, dtype):
+        return lambda captions: {"text": np.array([[[len(caption)]] for caption in captions], np.float32)}
+
+
+def test_every_clip_is_expected_by_itself_until_all_are_encoded(tmp_path):
+    for number in range(NUM_CLIPS):
+        write_clip(tmp_path / "clips", number)
+    for part in ("vae", "text_encoder", "tokenizer"):
+        (tmp_path / "model" / part).mkdir(parents=True)
+    spec = SimpleNamespace(
+        output_dir=str(tmp_path / "out"),
+        video=SimpleNamespace(**SMALL_CLIP._asdict(), fps=FPS),
+        data=SimpleNamespace(path=str(tmp_path / "clips"), cache=None, held_out=1),
+        model=SimpleNamespace(activations_dtype="float32"),
+        training=SimpleNamespace(seed=0),
+    )
+    around = SimpleNamespace(spec=spec, output=epath.Path(tmp_path / "out"), progress=0, peers=Peers())
+    notes = Notes()
+    preparation = Preparation(peers=Peers(), watchdog=notes, patience=9.0, show=lambda *piece: None)
+    dataset = open_folder(around, Family(), tmp_path / "model", preparation)
+    assert (dataset.order.num_examples, dataset.num_held_out) == (NUM_CLIPS - 1, 1)
+    for what in ("looking for clip", "reading clip", "decoding clip", "encoding clip"):
+        assert {(f"{what} {number} of {NUM_CLIPS}", 9.0) for number in range(1, NUM_CLIPS + 1)} <= set(notes.said)
+    assert (f"encoding caption {NUM_CLIPS + 1} of {NUM_CLIPS + 1}", 9.0) in notes.said
+    assert notes.said[-1] == ("preparing the data set", 9.0)

@@ -6,21 +6,9 @@ import pytest
 from mdctl.runtime.peers import MemoryStore, Peers
 from mdctl.runtime.preparation import Preparation
 from mdctl.runtime.watchdog import Watchdog
+from tests.runtime.notes import Notes
 
 PATIENCE = 20.0
-
-
-class Notes:
-    """A watchdog that writes down what it is told."""
-
-    def __init__(self):
-        self.said = []
-
-    def expect(self, what, within):
-        self.said.append((what, within))
-
-    def rest(self):
-        self.said.append("rest")
 
 
 def prepare(peers=None, watchdog=None, patience=7.0, show=lambda what, done, total: None):
