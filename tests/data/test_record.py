@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mdctl.data.index import Clip, Index
 from mdctl.data.record import Record, pinned, read_record, write_record
 from mdctl.spec.errors import DataError
+from tests.buckets import names_in
 
 CLIPS = tuple(Clip(f"{name}.mp4", f"clip {name}", f"{number:064x}") for number, name in enumerate("abcd"))
 
@@ -78,6 +79,14 @@ def test_a_record_comes_back(tmp_path: Path) -> None:
     write_record(path, record)
     assert read_record(path) == record
     assert [each.name for each in tmp_path.iterdir()] == ["data.json"]
+
+
+def test_a_record_comes_back_from_a_bucket(bucket: str) -> None:
+    path, records = epath.Path(f"{bucket}/out/data.json"), [Record(CLIPS[:number], 1) for number in (2, 4)]
+    for record in records:
+        write_record(path, record)
+        assert read_record(path) == record
+    assert names_in(f"{bucket}/out") == ["data.json"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"clips": [{"title": ""}], "num_held_out": 0}'])
