@@ -14,8 +14,10 @@ from mdctl.spec.reading import parse_job, parse_mapping
 OURS = f"{MANAGED_BY_LABEL}=mdctl"
 """Selects the JobSets that are jobs."""
 JOBSET_LABEL = "jobset.sigs.k8s.io/jobset-name"
+JOBSET_UID_LABEL = "jobset.sigs.k8s.io/jobset-uid"
 WORKLOAD_LABEL = "kueue.x-k8s.io/job-uid"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
 
 
 def find_job(cluster: Cluster, name: str) -> Object:
@@ -52,6 +54,12 @@ def find_workload(cluster: Cluster, jobset: Object) -> Object | None:
     metadata = jobset["metadata"]
     found = cluster.objects("Workload", metadata["namespace"], labels=f"{WORKLOAD_LABEL}={metadata['uid']}")
     return found[0] if found else None
+
+
+def how_it_ended(jobset: Object) -> str | None:
+    """Return `Completed` or `Failed` for a job that is over; None where it is not."""
+    found = jobset.get("status", {}).get("terminalState")
+    return None if found is None else str(found)
 
 
 def read_spec(jobset: Object) -> DiffusionJob:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 
 from mdctl.cluster.client import Cluster, Object
 from mdctl.cluster.kinds import KINDS
@@ -42,9 +43,12 @@ class Selection:
 
 
 def watch(
-    cluster: Cluster, *selections: Selection, on_lost: Callable[[str], None] | None = None
+    cluster: Cluster,
+    *selections: Selection,
+    on_lost: Callable[[str], None] | None = None,
+    seconds: float | None = None,
 ) -> Iterator[tuple[Objects, ...]]:
-    """Yield what each selection holds, first as it is and then whenever it may have changed; without end.
+    """Yield what each selection holds, first as it is and then whenever it may have changed; end after `seconds`.
 
     `on_lost` is told once each time the server stops answering; it is tried again until it does.
 
@@ -57,9 +61,13 @@ def watch(
         follower = _Follower(cluster, selection, partial(_put, news, index), done, on_lost)
         threading.Thread(target=follower.run, name=f"mdctl-watch-{selection.kind}", daemon=True).start()
     held: dict[int, Objects] = {}
+    end = None if seconds is None else monotonic() + seconds
     try:
         while True:
-            index, told = news.get()
+            try:
+                index, told = news.get(timeout=None if end is None else max(0.0, end - monotonic()))
+            except queue.Empty:
+                return
             while True:  # what has come meanwhile is one change
                 if isinstance(told, ClusterError):
                     raise told
