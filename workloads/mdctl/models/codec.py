@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from mdctl.models import block_pca, wan_vae
 from mdctl.models.weights import read_config
+from mdctl.parallel.precision import full_precision
 from mdctl.spec.errors import WeightsError
 from mdctl.spec.shapes import Strides
 
@@ -87,10 +88,12 @@ def as_codec(model: CodecModel) -> Codec:
     graphdef, params = nnx.split(model)
 
     @jax.jit
+    @full_precision
     def encode(params: nnx.State[Any, Any], pixels_BTHWC: Float[Array, "B T H W 3"]) -> Float[Array, "B t h w C"]:
         return nnx.merge(graphdef, params).to_latents(pixels_BTHWC)
 
     @jax.jit
+    @full_precision
     def decode(params: nnx.State[Any, Any], latents_BTHWC: Float[Array, "B t h w C"]) -> Float[Array, "B T H W 3"]:
         return jnp.clip(nnx.merge(graphdef, params).to_pixels(latents_BTHWC), -1.0, 1.0)
 

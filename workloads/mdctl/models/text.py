@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from mdctl.models import umt5
 from mdctl.models.weights import read_config
+from mdctl.parallel.precision import full_precision
 from mdctl.spec.errors import WeightsError
 
 LENGTH = 512
@@ -80,6 +81,7 @@ def as_text_encoder(model: TextModel, tokenize: Tokenize, *, length: int) -> Tex
     graphdef, params = nnx.split(model)
 
     @jax.jit
+    @full_precision
     def embed(
         params: nnx.State[Any, Any], tokens_BS: Int[Array, "B S"], mask_BS: Bool[Array, "B S"]
     ) -> Float[Array, "B S D"]:

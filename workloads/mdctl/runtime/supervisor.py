@@ -22,8 +22,8 @@ from mdctl.runtime.lifeline import Lifeline, environment_of, line
 from mdctl.runtime.signals import STOP_SIGNALS
 
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""Each step on CPUs takes gigabytes from the system and returns them. In huge pages it gets them with a fifteenth of the
-page faults, and a step takes four fifths of the time. C libraries other than glibc do not read this."""
+"""Each step on CPUs takes gigabytes from the system and returns them. In huge pages it gets them with a fifteenth of
+the page faults, and a step takes four fifths of the time. C libraries other than glibc do not read this."""
 
 KEPT_LINES = 40
 SECONDS_TO_DRAIN = 5.0

@@ -23,6 +23,7 @@ from mdctl.models.wan.modeling import WanTransformer
 from mdctl.models.wan.sharding import LAYOUT
 from mdctl.models.wan.weights import TABLE
 from mdctl.parallel.execution import Execution
+from mdctl.parallel.precision import full_precision
 from mdctl.spec.catalogue import CatalogueModel
 from mdctl.spec.errors import WeightsError
 from mdctl.spec.shapes import LatentShape, PixelShape
@@ -66,6 +67,7 @@ def make_denoiser(cfg: WanConfig, execution: Execution) -> Denoiser:
     build = partial(WanTransformer, cfg, execution=execution)
     graphdef, abstract = nnx.split(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))))
 
+    @full_precision
     def denoise(
         params: Params, x_BTHWC: Float32[Array, "B T H W C"], time_B: Float32[Array, " B"], conditioning: Any
     ) -> Float32[Array, "B T H W C"]:

@@ -26,6 +26,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
 
 from mdctl.parallel.attention import ATTENTION_RESIDUALS
+from mdctl.parallel.precision import full_precision
 
 BLOCK = 512
 HIDDEN = -1e30
@@ -62,6 +63,7 @@ def _forward(q: Array, k: Array, v: Array, mask: Array) -> tuple[Array, tuple[Ar
     return out_BLNK, (q, k, v, mask, out_BLNK, checkpoint_name(lse_BNL, ATTENTION_RESIDUALS))
 
 
+@full_precision
 def _backward(residuals: tuple[Array, ...], d_out: Array) -> tuple[Array, Array, Array, None]:
     q, k, v, mask, out, lse = residuals
     delta_BNL = jnp.einsum("blnk,blnk->bnl", out, d_out, preferred_element_type=jnp.float32)

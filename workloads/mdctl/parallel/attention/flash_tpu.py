@@ -33,6 +33,7 @@ from jaxtyping import Array, Bool, Float
 
 from mdctl.parallel.attention import ATTENTION_RESIDUALS, Attention
 from mdctl.parallel.attention.blockwise import HIDDEN
+from mdctl.parallel.precision import full_precision
 
 Ref = Any
 """A view of an argument or of fast memory, inside a kernel."""
@@ -210,6 +211,7 @@ def _forward_kernel(*refs: Ref, computed: int, num_keys: int) -> None:
         tile.lse[...] = (tile.m[...] + jnp.log2(tile.total[...])).T[:1]
 
 
+@full_precision
 def _backward(call: _Call, residuals: tuple[Any, ...], d_out: Array) -> tuple[Array, Array, Array, None]:
     """Return the gradients of q, k and v, by (3)."""
     q, k, v, bias, out, lse = residuals
@@ -328,7 +330,8 @@ class _Rows(NamedTuple):
 
 
 def _dot(a: Array, b: Array, dims: Any) -> Array:
-    return lax.dot_general(a, b, dims, preferred_element_type=jnp.float32)
+    precision = lax.Precision.HIGHEST if a.dtype == jnp.float32 else lax.Precision.DEFAULT
+    return lax.dot_general(a, b, dims, precision=precision, preferred_element_type=jnp.float32)
 
 
 def _across(x: Array, width: int) -> Array:

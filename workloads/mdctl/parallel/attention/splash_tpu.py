@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float
 
 from mdctl.parallel.attention import ATTENTION_RESIDUALS, Attention
 from mdctl.parallel.attention.flash_tpu import LANES, fit_tile
+from mdctl.parallel.precision import kernel_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,8 @@ def splash_attention(tiles: Tiles, *, mask_padding: bool = True, interpret: bool
             interpret=interpret,
         )
         segments = None if mask is None else _segments(_fill(mask, blocks.block_kv, dim=1), q_BNLK.shape[2])
-        out_BNLK: jax.Array = jax.vmap(kernel)(q_BNLK, k_BNSK, v_BNSK, segments)
+        with kernel_precision:
+            out_BNLK: jax.Array = jax.vmap(kernel)(q_BNLK, k_BNSK, v_BNSK, segments)
         return rearrange(out_BNLK[:, :, :length], "b n l k -> b l n k")
 
     return attend
