@@ -86,10 +86,13 @@ def make_bucket():
 
 
 def forget_clients():
-    """Drop clients that were made for another address: fsspec and epath keep one for each process."""
+    """Drop clients that were made for another address: fsspec, epath and we keep one for each process."""
     import gcsfs
     from etils.epath.backend import fsspec_backend
 
+    from mdctl.storage.objects import client
+
+    client.cache_clear()
     gcsfs.GCSFileSystem.clear_instance_cache()
     type(fsspec_backend)._get_filesystem.cache_clear()
 

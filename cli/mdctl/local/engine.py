@@ -22,9 +22,10 @@ from pathlib import Path
 
 from mdctl.spec.environment import LIFELINE, RUN, Place
 from mdctl.spec.errors import PeerLost, Preempted, SpecError, UserError, WillFailAgain
-from mdctl.spec.job import DiffusionJob
+from mdctl.spec.job import DiffusionJob, JobSpec
 from mdctl.spec.log_record import words
 from mdctl.spec.reading import job_yaml
+from mdctl.spec.shard import Shard
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 KNOWN_CODES = (UserError.exit_code, WillFailAgain.exit_code, Preempted.exit_code, PeerLost.exit_code)
@@ -39,7 +40,7 @@ SECONDS_TO_FOLLOW = 60.0
 class Host:
     """One worker and our end of its socket."""
 
-    rank: int
+    number: int
     process: subprocess.Popen[bytes]
     line: socket.socket
 
@@ -56,7 +57,7 @@ def run_local(job: DiffusionJob, write: Callable[[str], None] = print) -> int:
         raise SpecError(f"slice {job.spec.slice} is not on this machine; run it locally on cpu-1x1, or cpu-2x4")
     if find_spec("jax") is None:
         raise UserError("running here needs JAX; install it with: pip install 'mdctl[workloads]'")
-    places = _places(job.spec.num_slices, slice_.hosts)
+    places = _places(job.spec)
     with tempfile.TemporaryDirectory(prefix="mdctl-") as folder:
         file = Path(folder, "job.yaml")
         file.write_text(job_yaml(job), encoding="utf-8")
@@ -69,7 +70,7 @@ def run_local(job: DiffusionJob, write: Callable[[str], None] = print) -> int:
                 hosts.append(host)
                 for number in missed:
                     host.process.send_signal(number)
-            return exit_code(_wait(hosts, write))
+            return exit_code(_wait(hosts, write, None if job.spec.fans_out else SECONDS_TO_FOLLOW))
 
 
 def exit_code(ends: Sequence[int]) -> int:
@@ -82,9 +83,12 @@ def exit_code(ends: Sequence[int]) -> int:
     return first if first in (0, *KNOWN_CODES) else CRASHED
 
 
-def _places(num_slices: int, hosts: int) -> list[Place]:
+def _places(spec: JobSpec) -> list[Place]:
+    num_slices, hosts = spec.num_slices, spec.resolved_slice.hosts
     if num_slices * hosts == 1:
         return [Place()]
+    if spec.fans_out:
+        return [Place(shard=Shard(index, spec.num_shards)) for index in range(spec.num_shards)]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -113,7 +117,7 @@ def _start(place: Place, file: Path, variables: Mapping[str, str], *, direct: bo
             pass_fds=[theirs.fileno()],
             process_group=0,  # the terminal sends its signals to us alone
         )
-    return Host(place.rank, process, ours)
+    return Host(place.number, process, ours)
 
 
 @contextmanager
@@ -138,16 +142,19 @@ def _signals_to(hosts: Sequence[Host]) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _wait(hosts: Sequence[Host], write: Callable[[str], None]) -> list[int]:
-    """Relay what the hosts say until all have ended, and return their exit codes in that order."""
+def _wait(hosts: Sequence[Host], write: Callable[[str], None], patience: float | None) -> list[int]:
+    """Relay what the hosts say until all have ended, and return their exit codes in that order.
+
+    Once one has failed the others, unless they know nothing of it, follow within `patience` seconds.
+    """
     ended: queue.Queue[int] = queue.Queue()
     for host in hosts:
-        prefix = f"[{host.rank}] " if len(hosts) > 1 else ""
+        prefix = f"[{host.number}] " if len(hosts) > 1 else ""
         threading.Thread(target=_relay, args=(host, prefix, write, ended), daemon=True).start()
     codes: list[int] = []
     while len(codes) < len(hosts):
         try:
-            codes.append(ended.get(timeout=SECONDS_TO_FOLLOW if any(codes) else None))
+            codes.append(ended.get(timeout=patience if any(codes) else None))
         except queue.Empty:
             return codes
     return codes

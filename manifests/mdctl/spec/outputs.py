@@ -5,14 +5,16 @@
     metrics.jsonl                            a line for each step
     evaluations.jsonl                        a line for each evaluation
     evaluations/000500/samples/0000-*.mp4    its videos, each with its .json
-    samples/0003-a-red-fox.mp4               a video, a .png where it has one frame
-    samples/0003-a-red-fox.json              what it was made from, and its hash; written last
+    samples/0003-a-red-fox-5d41402a.mp4      a video, a .png where it has one frame, and the first digits of its hash
+    samples/0003-a-red-fox.json              what it was made from, its file and hash; written last, and once
+    samples/manifest.jsonl                   a line for each sample, once all of a job's are there
     checkpoints/500/_CHECKPOINT_METADATA     the items of a checkpoint: params, opt_state, ema, integers
     checkpoints/500/params/seal.json         name and size of every file of an item
     checkpoints/500/commit_success.txt       at `gs://` only: written last, the checkpoint counts from here on
     attempts/0003/attempt.json               which run, how far it was when it began
     attempts/0003/host-0.log.jsonl           a host's log
     attempts/0003/host-0.exit.json           its exit code and cause; absent while it runs and where it was destroyed
+    shards/0002/attempts/0003/host-2.*       the same where a job fans out, and each shard has attempts of its own
     cache/                                   latents and text embeddings
 
 Names have no `/` at either end, so that they can be joined to a directory of either kind.
@@ -26,6 +28,7 @@ METRICS = "metrics.jsonl"
 EVALUATION_RECORDS = "evaluations.jsonl"
 EVALUATIONS = "evaluations"
 SAMPLES = "samples"
+MANIFEST = "manifest.jsonl"
 CACHE = "cache"
 
 CHECKPOINTS = "checkpoints"
@@ -39,8 +42,14 @@ COMMITTED = "commit_success.txt"
 
 ATTEMPTS = "attempts"
 ATTEMPT = "attempt.json"
+SHARDS = "shards"
 
 _HOST = re.compile(r"host-([0-9]+)\.(log\.jsonl|exit\.json)")
+
+
+def shard_folder(index: int) -> str:
+    """Return where a shard keeps its attempts: `shards/0002`."""
+    return f"{SHARDS}/{index:04d}"
 
 
 def attempt_folder(number: int) -> str:

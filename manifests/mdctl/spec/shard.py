@@ -8,10 +8,11 @@ Shard s makes the prompts whose number n, from 0, has
 so each shard has as many as any other, give or take one, and none need be told how many there are.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True)
+class Shard:
     """One of `count` parts."""
 
     index: int

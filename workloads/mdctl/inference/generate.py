@@ -1,20 +1,13 @@
-"""The task `generate`: from a spec to videos in the output directory.
+"""The task `generate`: from a spec to videos in the output directory (mdctl.inference.samples).
 
-samples/0003-a-red-fox.mp4     a video of each prompt, a .png where it has one frame
-samples/0003-a-red-fox.json    what it was made from: prompt, draw, model, sampler, size, and the file's hash
-
-A sample is named for its number and prompt and written whole, its record last: a job that starts again makes what has
-no record, or the record of something else.
+A job that starts again makes what is not there, or is of something else. Where it fans out, each of its programs makes
+its own shard; the last one to finish writes the manifest.
 """
 
-import hashlib
-import json
 import logging
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,21 +17,22 @@ from jax.experimental.multihost_utils import broadcast_one_to_all, sync_global_d
 from jax.sharding import Mesh
 from jaxtyping import Float32
 
-from mdctl.data.files import write_whole
 from mdctl.data.prompts import Prompt, read_prompts
-from mdctl.data.video import encode_mp4, encode_png, to_bytes
 from mdctl.diffusion.denoise import Params
 from mdctl.diffusion.samplers.registry import flow_sampler
+from mdctl.inference.manifest import withdraw_manifest, write_manifest
 from mdctl.inference.program import Draw, HostConditioning, SamplingProgram, make_sampling_program
+from mdctl.inference.samples import Origin, Wanted, commit_sample, encode, read_records
 from mdctl.models.codec import Codec
 from mdctl.models.family import Denoiser, Family, find_family
 from mdctl.parallel.choice import make_execution
 from mdctl.parallel.rules import parameter_shardings
-from mdctl.spec.errors import SpecError, WillFailAgain
+from mdctl.spec.errors import SpecError
 from mdctl.spec.job import JobSpec
 from mdctl.spec.model import Dtype, join
-from mdctl.spec.outputs import CHECKPOINTS, SAMPLES
+from mdctl.spec.outputs import CHECKPOINTS
 from mdctl.spec.shapes import PixelShape
+from mdctl.spec.shard import WHOLE, Shard
 from mdctl.storage.checkpoints import load_item, newest_whole
 from mdctl.storage.repository import local_repository
 
@@ -48,42 +42,14 @@ PROMPTS_AT_A_TIME = 4
 """Prompts that the text encoder sees together."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """One sample to make, and the name of its files without suffix."""
-
-    prompt: str
-    draw: Draw
-    name: str
+Done = Callable[[int, int], None]
+"""Called with the number of videos written so far, and of how many."""
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What, beside its prompt and its noise, decides how a sample looks."""
+def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Done, shard: Shard = WHOLE) -> None:
+    """Make a video of every prompt in a shard of the spec's that `output` lacks.
 
-    spec: JobSpec
-    step: int | None  # of the checkpoint
-    shift: float
-
-    def record(self, wanted: Wanted) -> dict[str, Any]:
-        """Return what is written beside a sample."""
-        spec = self.spec
-        sampling = spec.sampling.model_dump(mode="json", exclude={"prompts", "prompts_file", "seed"})
-        return {
-            "prompt": wanted.prompt,
-            "seed": wanted.draw.seed,
-            "number": wanted.draw.number,
-            "model": spec.model.model_dump(mode="json"),
-            "step": self.step,
-            "video": spec.video.model_dump(mode="json"),
-            "sampling": {**sampling, "shift": self.shift},
-        }
-
-
-def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Callable[[int, int], None]) -> None:
-    """Make a video of every prompt of the spec that `output` lacks; `done(n, of)` is called as they are written.
-
-    Every host of the job calls this; each writes the videos that its devices hold.
+    Every host of the mesh calls this; each writes the videos that its devices hold.
 
     Raises:
         UserError: no prompts, or weights, a checkpoint or the output that cannot be used.
@@ -93,9 +59,30 @@ def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Callable[[int,
     repository = local_repository(spec.weights, spec.model.revision)
     family = find_family(spec.catalogue_model)
     made_from = Origin(spec, trained_step(spec), sampling_shift(spec, family, repository))
-    wanted = lacking(output, wanted_samples(spec), made_from)
-    if not wanted:
-        return
+    everything = wanted_samples(spec)
+    wanted = lacking(output, [each for n, each in enumerate(everything) if shard.has(n)], made_from)
+    first = jax.process_index() == 0
+    if wanted and first:
+        withdraw_manifest(output)
+    if wanted:
+        make(wanted, made_from, family, repository, mesh, output, done)
+    if first:
+        there = write_manifest(output, everything, made_from)
+        logger.info("%d of %d videos are there", there, len(everything))
+    sync_global_devices("manifest")
+
+
+def make(
+    wanted: Sequence[Wanted],
+    made_from: Origin,
+    family: Family,
+    repository: Path,
+    mesh: Mesh,
+    output: epath.Path,
+    done: Done,
+) -> None:
+    """Make samples, a batch at a time, and commit each."""
+    spec = made_from.spec
     fields = {"videos": len(wanted), "shift": made_from.shift, "step": made_from.step}
     logger.info("sampling", extra={"fields": fields, "shared": True})
     texts = [*(each.prompt for each in wanted), spec.sampling.negative_prompt]
@@ -108,14 +95,20 @@ def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Callable[[int,
     batches = program(params, conditioning, negative, [each.draw for each in wanted])
     for count, samples in enumerate(batches, start=1):
         for sample in samples:
-            write_sample(output, wanted[sample.position], made_from, decode(codec, sample.latents))
+            each = wanted[sample.position]
+            pixels = decode(codec, sample.latents)
+            if commit_sample(output, each, made_from, encode(each, made_from, pixels)):
+                logger.info("made %s", each.name)
+            else:
+                logger.info("%s was there already: somebody else has made it", each.name)
         sync_global_devices(f"samples {count}")  # a host without samples must not run ahead, or leave
         done(min(count * program.batch, len(wanted)), len(wanted))
 
 
 def lacking(output: epath.Path, wanted: Sequence[Wanted], made_from: Origin) -> list[Wanted]:
     """Return the samples that are not there, or are of something else; what the first host sees counts for all."""
-    missing = np.array([recorded(output, each) != made_from.record(each) for each in wanted])
+    records = read_records(output, wanted)
+    missing = np.array([not made_from.made(*each) for each in zip(records, wanted, strict=True)], bool)
     return [each for each, is_missing in zip(wanted, broadcast_one_to_all(missing), strict=True) if is_missing]
 
 
@@ -216,29 +209,3 @@ def decode(codec: Codec, latents: Float32[np.ndarray, "T H W C"]) -> Float32[np.
     """Return the pixels of one sample, in [-1, 1]."""
     pixels: Float32[np.ndarray, "F H2 W2 3"] = np.asarray(codec.decode(jnp.asarray(latents[None]))[0])
     return pixels
-
-
-def recorded(output: epath.Path, wanted: Wanted) -> dict[str, Any] | None:
-    """Return the record of a sample that is there, without its file and hash."""
-    try:
-        found = json.loads((output / SAMPLES / f"{wanted.name}.json").read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    return {name: value for name, value in found.items() if name not in ("file", "sha256")}
-
-
-def write_sample(output: epath.Path, wanted: Wanted, made_from: Origin, pixels: Float32[np.ndarray, "F H W 3"]) -> None:
-    """Write a sample, then the record that says it is there.
-
-    Raises:
-        WillFailAgain: the sample holds what is not a number.
-    """
-    if not np.isfinite(pixels).all():
-        raise WillFailAgain(f"the sample of {wanted.prompt!r} is not finite; try float32 activations or other weights")
-    frames = to_bytes(pixels)
-    video = len(frames) > 1
-    content = encode_mp4(frames, made_from.spec.video.fps) if video else encode_png(frames[0])
-    file = f"{wanted.name}{'.mp4' if video else '.png'}"
-    write_whole(output / SAMPLES / file, content)
-    made = {**made_from.record(wanted), "file": file, "sha256": hashlib.sha256(content).hexdigest()}
-    write_whole(output / SAMPLES / f"{wanted.name}.json", json.dumps(made, indent=1).encode())

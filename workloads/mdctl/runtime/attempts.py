@@ -2,6 +2,8 @@
 
 Which attempt and run, and of every host its log, exit code and cause, by the names in `mdctl.spec.outputs`.
 
+Where a job fans out each shard has attempts of its own, in a folder of its own: its pods share nothing to collide in.
+
 An attempt was disrupted if one of its hosts was told to stop. Three attempts of one run in a row that were neither
 disrupted nor completed, and began as far as the next one does, are a crash loop: the next one ends it.
 """
@@ -17,7 +19,8 @@ from etils import epath
 
 from mdctl.runtime.exits import Exit
 from mdctl.spec.errors import Preempted, WillFailAgain
-from mdctl.spec.outputs import ATTEMPT, ATTEMPTS, attempt_folder, attempt_number, host_exit, host_log
+from mdctl.spec.outputs import ATTEMPT, ATTEMPTS, attempt_folder, attempt_number, host_exit, host_log, shard_folder
+from mdctl.spec.shard import WHOLE, Shard
 from mdctl.storage.output import file_errors
 
 MAX_IN_VAIN = 3
@@ -41,17 +44,17 @@ class Diary:
     """One host's record of one attempt."""
 
     folder: epath.Path
-    rank: int
+    host: int
 
     @property
     def log(self) -> epath.Path:
         """Return where this host's log goes."""
-        return self.folder / host_log(self.rank)
+        return self.folder / host_log(self.host)
 
     @property
     def exit(self) -> epath.Path:
         """Return where this host's exit cause goes."""
-        return exit_file(self.folder, self.rank)
+        return exit_file(self.folder, self.host)
 
     def stopping(self, reason: str) -> None:
         """Record that this host was told to stop, in case it is killed before it has; stop in any case."""
@@ -69,6 +72,11 @@ class Diary:
 def exit_file(folder: epath.Path, rank: int) -> epath.Path:
     """Return where a host's exit cause goes."""
     return folder / host_exit(rank)
+
+
+def home(output: epath.Path, shard: Shard) -> epath.Path:
+    """Return the folder in which attempts are kept: the output directory, or the shard's own."""
+    return output if shard == WHOLE else output / shard_folder(shard.index)
 
 
 def open_attempt(output: epath.Path, beginning: Beginning) -> epath.Path:

@@ -1,22 +1,31 @@
-"""JAX as the spec wants it, and the devices that it found."""
+"""JAX as the spec wants it, and the devices that it found.
+
+A spec whose environment says JAX_PLATFORMS=cpu rehearses its job: the same hosts, mesh and program, on as many CPU
+devices as the slice has of its own. A host that was to have others and finds none still refuses.
+"""
 
 import jax
 
 from mdctl.spec.errors import MdctlError, SpecError
 from mdctl.spec.job import JobSpec
 
-BACKENDS = {"tpu": "tpu", "gpu": "gpu", "cpu": "cpu"}
+PLATFORMS = "JAX_PLATFORMS"
 
 
 def configure(spec: JobSpec) -> None:
     """Set what must be set before JAX looks for devices."""
     jax.config.update("jax_numpy_dtype_promotion", "strict")
     slice_ = spec.resolved_slice
-    if slice_.kind == "cpu":
+    if backend(spec) == "cpu":
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", slice_.devices_per_host)
     if spec.compilation_cache_dir is not None:
         jax.config.update("jax_compilation_cache_dir", spec.compilation_cache_dir)
+
+
+def backend(spec: JobSpec) -> str:
+    """Return what the job is to compute on, as JAX calls it: tpu, gpu or cpu."""
+    return "cpu" if spec.environment.get(PLATFORMS) == "cpu" else spec.resolved_slice.kind
 
 
 def check_devices(spec: JobSpec) -> None:
@@ -27,14 +36,14 @@ def check_devices(spec: JobSpec) -> None:
         MdctlError: there are more or fewer.
     """
     slice_, found = spec.resolved_slice, jax.default_backend()
-    if found != BACKENDS[slice_.kind]:
+    if found != backend(spec):
         raise SpecError(
             f"slice {spec.slice} has {slice_.kind} devices, but JAX finds {found} ones here; "
-            f"use an image with JAX for {slice_.kind}, or another slice"
+            f"use an image with JAX for {slice_.kind}, or another slice, or rehearse with environment.{PLATFORMS}=cpu"
         )
-    wanted = slice_.devices * spec.num_slices
+    wanted = slice_.devices * spec.slices_per_program
     if (jax.device_count(), jax.local_device_count()) != (wanted, slice_.devices_per_host):
         raise MdctlError(
-            f"{spec.num_slices} x {spec.slice} has {wanted} devices, {slice_.devices_per_host} on each host, "
+            f"{spec.slices_per_program} x {spec.slice} has {wanted} devices, {slice_.devices_per_host} on each host, "
             f"but JAX finds {jax.device_count()} and {jax.local_device_count()}; look at the nodes"
         )

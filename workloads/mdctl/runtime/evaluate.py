@@ -18,17 +18,9 @@ from jaxtyping import Float32
 
 from mdctl.data.dataset import Dataset
 from mdctl.diffusion.denoise import Params
-from mdctl.inference.generate import (
-    Origin,
-    Wanted,
-    decode,
-    encode_prompts,
-    sampling_program,
-    sampling_shift,
-    slug,
-    write_sample,
-)
+from mdctl.inference.generate import decode, encode_prompts, sampling_program, sampling_shift, slug
 from mdctl.inference.program import Draw, HostConditioning, SamplingProgram
+from mdctl.inference.samples import Origin, Wanted, encode, write_sample
 from mdctl.parallel.rules import activation_sharding, replicated
 from mdctl.runtime.log import shared
 from mdctl.runtime.metrics import open_records
@@ -135,7 +127,8 @@ class Prompts:
             conditioning = {name: values[part] for name, values in self.conditioning.items()}
             for samples in self.program(params, conditioning, self.negative, [each.draw for each in wanted]):
                 for sample in samples:
-                    write_sample(folder, wanted[sample.position], made_from, decode(codec, sample.latents))
+                    each = wanted[sample.position]
+                    write_sample(folder, each, made_from, encode(each, made_from, decode(codec, sample.latents)))
 
 
 def open_sampling(around: Surroundings, network: Network, evaluation: Evaluation) -> Prompts:

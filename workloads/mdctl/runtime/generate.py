@@ -10,14 +10,17 @@ from mdctl.runtime.progress import progress_bar
 from mdctl.runtime.task import Surroundings, Task
 from mdctl.spec.job import JobSpec
 from mdctl.spec.outputs import SAMPLES
+from mdctl.spec.shard import Shard
 
 logger = logging.getLogger(__name__)
 
 
-def count_videos(spec: JobSpec, output: epath.Path) -> int:
-    """Return the number of videos that are there."""
+def count_videos(spec: JobSpec, output: epath.Path, shard: Shard) -> int:
+    """Return the number of videos of a shard that are there."""
     samples = output / SAMPLES
-    return len(list(samples.glob("*.json"))) if samples.exists() else 0
+    names = [path.name for path in samples.glob("*.json")] if samples.exists() else []
+    numbers = [name.partition("-")[0] for name in names]
+    return sum(shard.has(int(number)) for number in numbers if number.isdigit())
 
 
 def run(around: Surroundings) -> None:
@@ -29,7 +32,7 @@ def run(around: Surroundings) -> None:
             around.watchdog.expect(f"video {count + 1} of {total}", around.patience)
             advance(count, total)
 
-        generate(around.spec, around.mesh, around.output, done)
+        generate(around.spec, around.mesh, around.output, done, around.shard)
     around.watchdog.rest()
     logger.info("videos are in %s", around.output / SAMPLES, extra=shared())
 

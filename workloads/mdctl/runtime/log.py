@@ -25,9 +25,13 @@ EARLY_RECORDS = 1000
 """Records kept until the attempt has a folder."""
 
 
-def start_log(rank: int, console: Console) -> None:
-    """Log to standard output: what mdctl itself says, from every host, and nothing else."""
-    handler = Words(console) if console.is_terminal else JsonLines(StandardOutput(), rank)
+def start_log(rank: int, console: Console, number: int | None = None) -> None:
+    """Log to standard output: what mdctl itself says, from every host, and nothing else.
+
+    `number` is what the host is called, where that is not its rank.
+    """
+    name = rank if number is None else number
+    handler = Words(console) if console.is_terminal else JsonLines(StandardOutput(), name)
     handler.addFilter(logging.Filter("mdctl"))
     handler.addFilter(lambda record: rank == 0 or not getattr(record, "shared", False))
     root = logging.getLogger()

@@ -12,6 +12,7 @@ from mdctl.runtime.peers import Peers
 from mdctl.runtime.stop import Stop
 from mdctl.runtime.watchdog import Watchdog
 from mdctl.spec.job import JobSpec
+from mdctl.spec.shard import Shard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class Surroundings:
     spec: JobSpec
     mesh: Mesh
     output: epath.Path
+    shard: Shard  # of the prompts, where the job fans out
     progress: int  # as counted by the task when the attempt began
     peers: Peers
     agreement: Agreement
@@ -38,5 +40,5 @@ class Surroundings:
 class Task:
     """How far a job has come, counted on rank 0 before an attempt; and how it goes on from there, on all hosts."""
 
-    progress: Callable[[JobSpec, epath.Path], int]
+    progress: Callable[[JobSpec, epath.Path, Shard], int]
     run: Callable[[Surroundings], None]

@@ -16,6 +16,7 @@ from mdctl.runtime.progress import Advance, progress_bar
 from mdctl.runtime.task import Surroundings, Task
 from mdctl.spec.errors import Preempted, SpecError
 from mdctl.spec.job import JobSpec
+from mdctl.spec.shard import Shard
 from mdctl.storage.checkpoints import Checkpoints, newest_whole, set_aside_damaged
 from mdctl.training.feed import feed, place_whole
 from mdctl.training.loop import Course, Finished, Hooks, train
@@ -25,7 +26,7 @@ from mdctl.training.state import TrainState
 logger = logging.getLogger(__name__)
 
 
-def newest_step(spec: JobSpec, output: epath.Path) -> int:
+def newest_step(spec: JobSpec, output: epath.Path, shard: Shard) -> int:
     """Return the step of the newest whole checkpoint, 0 if there is none; damaged ones after it are set aside."""
     step, damages = newest_whole(spec.checkpoint_dir)
     for damage in damages:

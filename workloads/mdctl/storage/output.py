@@ -18,7 +18,7 @@ def prepare_output(directory: str) -> epath.Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe.write_text("mdctl")
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except file_errors(directory) as error:
         raise OutputError(
             f"output directory {directory} cannot be written: {reason(error)}; "
