@@ -23,11 +23,6 @@ def configure(spec: JobSpec) -> None:
         jax.config.update("jax_compilation_cache_dir", spec.compilation_cache_dir)
 
 
-def backend(spec: JobSpec) -> str:
-    """Return what the job is to compute on, as JAX calls it: tpu, gpu or cpu."""
-    return "cpu" if spec.environment.get(PLATFORMS) == "cpu" else spec.resolved_slice.kind
-
-
 def check_devices(spec: JobSpec) -> None:
     """Compare the devices with the slice.
 
@@ -47,3 +42,8 @@ def check_devices(spec: JobSpec) -> None:
             f"{spec.slices_per_program} x {spec.slice} has {wanted} devices, {slice_.devices_per_host} on each host, "
             f"but JAX finds {jax.device_count()} and {jax.local_device_count()}; look at the nodes"
         )
+
+
+def backend(spec: JobSpec) -> str:
+    """Return what the job is to compute on, as JAX calls it: tpu, gpu or cpu."""
+    return "cpu" if spec.environment.get(PLATFORMS) == "cpu" else spec.resolved_slice.kind

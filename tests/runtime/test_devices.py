@@ -1,0 +1,18 @@
+"""A job for TPUs, on a machine that has none."""
+
+REHEARSAL = {"slice": "v6e-4", "environment": {"JAX_PLATFORMS": "cpu"}}
+
+
+def test_a_spec_that_says_so_rehearses_on_as_many_cpu_devices_as_its_slice_has(tmp_path, write_job, start):
+    worker = start("-m", "mdctl.runtime", write_job(tmp_path, tmp_path / "out", **REHEARSAL, training={"steps": 2}))
+    worker.expect("(4 devices)")
+    assert worker.end() == 0, "".join(worker.said)
+
+
+def test_a_host_that_was_to_have_tpus_does_not_go_on_without(tmp_path, write_job, start):
+    worker = start("-m", "mdctl.runtime", write_job(tmp_path, tmp_path / "out", slice="v6e-4"))
+    worker.expect(
+        "slice v6e-4 has tpu devices, but JAX finds cpu ones here",
+        "or rehearse with environment.JAX_PLATFORMS=cpu",
+    )
+    assert worker.end() == 2
