@@ -6,7 +6,7 @@ whole topologies. Queues belong to one namespace each, with quotas of their own,
     topology        accelerators, placed by Kueue into a node pool (TPU) or a block (GPU)
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tests.cluster.plane.api import Api, Object, holds
 from tests.cluster.plane.nodes import MACHINES, POOL, POOLS, Pool
@@ -27,20 +27,21 @@ LEVELS = {
 
 
 class Queues:
-    """The queues of a cluster."""
+    """The queues of a cluster, for the pools that it has."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, pools: Sequence[Pool] = POOLS) -> None:
         self._api = api
+        self._pools = pools
 
     def create_flavors(self) -> None:
         """Create what all queues share: topologies, flavours, priorities."""
-        for each in _shared():
+        for each in _shared(self._pools):
             self._api.apply(each)
 
     def create(self, namespace: str, quotas: dict[str, int] | None = None) -> None:
         """Create the queues of a namespace; `quotas` bounds families to so many chips, or GPUs, instead of all."""
         for name in QUEUES:
-            self._api.apply(cluster_queue(f"{namespace}-{name}", name, quotas or {}))
+            self._api.apply(cluster_queue(f"{namespace}-{name}", name, quotas or {}, self._pools))
             self._api.apply(
                 {
                     "apiVersion": KUEUE,
@@ -61,15 +62,15 @@ class Queues:
             self._api.delete("ClusterQueue", f"{namespace}-{name}")
 
 
-def cluster_queue(name: str, kind: str, quotas: dict[str, int]) -> Object:
+def cluster_queue(name: str, kind: str, quotas: dict[str, int], pools: Sequence[Pool] = POOLS) -> Object:
     """Return a ClusterQueue that lets a higher priority preempt a lower one."""
     covered = ["google.com/tpu", "nvidia.com/gpu", *(["cpu", "memory"] if kind == "everything" else [])]
     flavors = [
         {
             "name": f"{pool.family}-topology" if kind == "topology" else pool.family,
-            "resources": [{"name": each, "nominalQuota": _amount(pool, each, quotas)} for each in covered],
+            "resources": [{"name": each, "nominalQuota": _amount(pool, each, quotas, pools)} for each in covered],
         }
-        for pool in _families()
+        for pool in _families(pools)
     ]
     return {
         "apiVersion": KUEUE,
@@ -84,22 +85,22 @@ def cluster_queue(name: str, kind: str, quotas: dict[str, int]) -> Object:
     }
 
 
-def _amount(pool: Pool, resource: str, quotas: dict[str, int]) -> str:
+def _amount(pool: Pool, resource: str, quotas: dict[str, int], pools: Sequence[Pool]) -> str:
     """Return how much of a resource a family has, in all of its pools together."""
     slice_ = pool.resolved
     assert slice_.machine_type
-    nodes = sum(each.size for each in POOLS if each.family == pool.family)
+    nodes = sum(each.size for each in pools if each.family == pool.family)
     if resource == slice_.resource:
         return str(quotas.get(pool.family, nodes * slice_.chips_per_host))
     cores, memory = MACHINES[slice_.machine_type]
     return {"cpu": str(nodes * cores), "memory": f"{nodes * memory}Gi"}.get(resource, "0")
 
 
-def _shared() -> Iterable[Object]:
+def _shared(pools: Sequence[Pool]) -> Iterable[Object]:
     for name, levels in LEVELS.items():
         spec: Object = {"levels": [{"nodeLabel": level} for level in levels]}
         yield {"apiVersion": KUEUE, "kind": "Topology", "metadata": {"name": name}, "spec": spec}
-    for pool in _families():
+    for pool in _families(pools):
         slice_ = pool.resolved
         spec = {
             "nodeLabels": slice_.node_selector,
@@ -122,6 +123,6 @@ def _shared() -> Iterable[Object]:
         }
 
 
-def _families() -> list[Pool]:
+def _families(pools: Sequence[Pool]) -> list[Pool]:
     """Return one pool of each family."""
-    return list({pool.family: pool for pool in POOLS}.values())
+    return list({pool.family: pool for pool in pools}.values())
