@@ -8,6 +8,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plug
 import typer
 
 from mdctl.cli import config, recipes
+from mdctl.cli.artifacts import artifacts
 from mdctl.cli.generate import generate
 from mdctl.cli.output import run
 from mdctl.cli.render import render
@@ -35,6 +36,7 @@ app = typer.Typer(
 
 app.command()(submit)
 app.command()(generate)
+app.command()(artifacts)
 app.command()(render)
 app.command()(validate)
 app.add_typer(recipes.app)

@@ -7,6 +7,7 @@
     │   ├── WeightsError           a repository of weights that does not fit the model
     │   ├── DataError              a data set, clip or prompt file that cannot be used
     │   ├── OutputError            a folder that cannot be written
+    │   ├── ResultsError           an output directory that cannot be read
     │   └── ClusterError           a cluster that cannot be reached, or refuses what is asked of it
     ├── WillFailAgain              exit 3: out of memory, NaN, a crash loop
     ├── Preempted                  exit 75: asked to stop, and saved
@@ -49,6 +50,10 @@ class DataError(UserError):
 
 class OutputError(UserError):
     """An output folder cannot be written."""
+
+
+class ResultsError(UserError):
+    """What a job wrote cannot be read."""
 
 
 class ClusterError(UserError):

@@ -1,0 +1,13 @@
+"""What an artifact can be."""
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What an artifact is."""
+
+    CHECKPOINT = "checkpoint"
+    VIDEO = "video"
+    IMAGE = "image"
+    METRICS = "metrics"
+    LOG = "log"
