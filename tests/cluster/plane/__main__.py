@@ -13,13 +13,10 @@ import sys
 from pathlib import Path
 from time import monotonic
 
-from tests.cluster.plane.build import CannotBuildError, NoGoError, build
+from tests.cluster.plane.build import CannotBuildError, build
 from tests.cluster.plane.components import REPOSITORY
 from tests.cluster.plane.plane import Plane, down, up
 from tests.cluster.plane.processes import DiedError, start
-
-CANNOT = 3
-"""Exit code: the cluster cannot be had on this machine."""
 
 
 def main() -> int:
@@ -40,9 +37,6 @@ def main() -> int:
                 return _down(folder)
             case _:
                 return _status(folder)
-    except NoGoError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return CANNOT
     except (CannotBuildError, DiedError, TimeoutError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

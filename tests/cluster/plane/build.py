@@ -27,10 +27,6 @@ class CannotBuildError(Exception):
     """The components cannot be had here; says why and what to do."""
 
 
-class NoGoError(CannotBuildError):
-    """This machine has no Go, or is none that the components are for."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Component:
     """One program: the module it is in, its package, and the folders of manifests that belong to it."""
@@ -109,20 +105,26 @@ def component(name: str) -> Component:
     return next(each for each in CONTROL_PLANE if each.name == name)
 
 
+def unavailable(components: Sequence[Component] = CONTROL_PLANE) -> str | None:
+    """Say why components can neither be found nor built here; None where they can."""
+    missing = [f"{each.name} {each.version}" for each in components if not each.folder.exists()]
+    if sys.platform != "linux":
+        return f"the test cluster runs on Linux, and this is {sys.platform}"
+    if missing and shutil.which("go") is None:
+        return f"the test cluster needs Go 1.26 or later to build {', '.join(missing)}: install it from go.dev"
+    return None
+
+
 def build(components: Sequence[Component] = CONTROL_PLANE) -> None:
     """Build what is not there yet.
 
     Raises:
-        NoGoError: Go is not installed.
-        CannotBuildError: a build fails.
+        CannotBuildError: Go is not installed, or a build fails.
     """
-    if sys.platform != "linux":
-        raise NoGoError(f"the test cluster runs on Linux, and this is {sys.platform}")
+    if reason := unavailable(components):
+        raise CannotBuildError(reason)
     if all(each.folder.exists() for each in components):
         return
-    if shutil.which("go") is None:
-        missing = ", ".join(f"{each.name} {each.version}" for each in components if not each.folder.exists())
-        raise NoGoError(f"the test cluster needs Go 1.26 or later to build {missing}: install it from go.dev")
     with _only_one():
         for each in components:
             if not each.folder.exists():
