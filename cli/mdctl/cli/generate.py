@@ -10,6 +10,7 @@ from mdctl.cli.options import (
     DryRun,
     Image,
     Local,
+    MaxHours,
     Name,
     Namespace,
     NumSlices,
@@ -60,6 +61,7 @@ def generate(  # noqa: PLR0913 - each is an option of the verb
     image: Image = None,
     output_dir: OutputDir = None,
     queue: QueueName = None,
+    max_hours: MaxHours = None,
     dry_run: DryRun = False,
     form: Output = output.Format.TABLE,
 ) -> int:
@@ -85,7 +87,7 @@ def generate(  # noqa: PLR0913 - each is an option of the verb
         "sampling.seed": seed,
     }
     here = this_computer(local, processes, devices_per_process)
-    placement = placed(slice_name, num_slices, name, namespace, image, output_dir, queue)
+    placement = placed(slice_name, num_slices, name, namespace, image, output_dir, queue, max_hours)
     layer = asked({**said, **placement}, [word for word in words or () if is_override(word)])
     source = f"generate-{find_model(model).family}" if model else DEFAULT_RECIPE
     request = Request(source=source, asked=layer, size=size, local=here, fresh_name=not local)

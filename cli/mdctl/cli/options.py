@@ -28,6 +28,9 @@ OutputDir = Annotated[
     str | None, typer.Option("--output-dir", help="Where checkpoints, videos, metrics and logs go: gs://bucket/folder.")
 ]
 QueueName = Annotated[str | None, typer.Option("--queue", help="A LocalQueue of Kueue.")]
+MaxHours = Annotated[
+    float | None, typer.Option("--max-hours", help="Stop it for good after so many hours, its state saved.")
+]
 Local = Annotated[bool, typer.Option("--local", help="Run on this computer instead, in the recipe's small size.")]
 Processes = Annotated[int, typer.Option("--processes", min=1, help="With --local: as many processes, as hosts are.")]
 DevicesPerProcess = Annotated[
@@ -45,6 +48,7 @@ def placed(
     image: str | None,
     output_dir: str | None,
     queue: str | None,
+    max_hours: float | None,
 ) -> dict[str, object]:
     """Return what these options say, by the path of the field that each sets."""
     return {
@@ -55,4 +59,5 @@ def placed(
         "image": image,
         "outputDir": output_dir,
         "queue.name": queue,
+        "restarts.maxHours": max_hours,
     }

@@ -3,6 +3,7 @@
 from mdctl.cli import output
 from mdctl.cli.options import (
     Image,
+    MaxHours,
     Name,
     Namespace,
     NumSlices,
@@ -28,6 +29,7 @@ def render(  # noqa: PLR0913 - each is an option of the verb
     image: Image = None,
     output_dir: OutputDir = None,
     queue: QueueName = None,
+    max_hours: MaxHours = None,
 ) -> None:
     """Print what Kubernetes gets for a job.
 
@@ -41,7 +43,7 @@ def render(  # noqa: PLR0913 - each is an option of the verb
     from mdctl.cli.start import checked_jobset
     from mdctl.render.concerns import advice, concerns
 
-    options = placed(slice_name, num_slices, name, namespace, image, output_dir, queue)
+    options = placed(slice_name, num_slices, name, namespace, image, output_dir, queue, max_hours)
     request = Request(source=source, asked=asked(options, overrides or ()), size=size)
     job = request.job()
     jobset = checked_jobset(job)

@@ -36,6 +36,8 @@ def _start_here(job: DiffusionJob, dry_run: bool, form: output.Format) -> int:
         output.planned(dump_job(job), form)
         return 0
     check_inputs(job)
+    if job.spec.restarts.max_hours is not None:
+        output.warning("restarts.maxHours bounds jobs on clusters; here it runs until it is done, or you press Ctrl-C")
     output.note(f"{job.metadata.name}: writing to {job.spec.output_dir}")
     code = run_local(job, write=output.progress)
     output.note(f"{job.metadata.name}: {EXIT_CODES.get(code, 'crashed')} ({job.spec.output_dir})")

@@ -6,6 +6,7 @@ from mdctl.cli.options import (
     DryRun,
     Image,
     Local,
+    MaxHours,
     Name,
     Namespace,
     NumSlices,
@@ -36,6 +37,7 @@ def submit(  # noqa: PLR0913 - each is an option of the verb
     image: Image = None,
     output_dir: OutputDir = None,
     queue: QueueName = None,
+    max_hours: MaxHours = None,
     dry_run: DryRun = False,
     form: Output = output.Format.TABLE,
 ) -> int:
@@ -53,6 +55,6 @@ def submit(  # noqa: PLR0913 - each is an option of the verb
     from mdctl.cli.start import start
 
     here = this_computer(local, processes, devices_per_process)
-    options = placed(slice_name, num_slices, name, namespace, image, output_dir, queue)
+    options = placed(slice_name, num_slices, name, namespace, image, output_dir, queue, max_hours)
     request = Request(source=source, asked=asked(options, overrides or ()), size=size, local=here, fresh_name=not local)
     return start(request, dry_run=dry_run, form=form)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mdctl.cluster.client import Cluster
-from mdctl.cluster.jobs import JOBSET_UID_LABEL, QUEUE_LABEL, WORKLOAD_LABEL, how_it_ended
+from mdctl.cluster.conditions import find_condition
+from mdctl.cluster.jobs import JOBSET_UID_LABEL, QUEUE_LABEL, WORKLOAD_LABEL, find_workload, how_it_ended
 from mdctl.cluster.watching import Selection, watch
 from mdctl.spec.errors import ClusterError
 
@@ -42,6 +43,12 @@ def resume(cluster: Cluster, jobset: Object) -> None:
         ClusterError: it is over, or the cluster refuses.
     """
     _refuse_ended(jobset, "resume")
+    if is_out_of_time(find_workload(cluster, jobset)):
+        name = jobset["metadata"]["name"]
+        raise ClusterError(
+            f"job {name} has used up its hours (restarts.maxHours); `mdctl resubmit {name} restarts.maxHours=HOURS` "
+            "gives it more, and it goes on from its checkpoint"
+        )
     _switch(cluster, jobset, on=True)
 
 
@@ -68,6 +75,12 @@ def is_suspended(jobset: Object, workload: Object | None) -> bool:
     if _is_queued(jobset):
         return workload is not None and workload["spec"].get("active") is False
     return bool(jobset["spec"].get("suspend"))
+
+
+def is_out_of_time(workload: Object | None) -> bool:
+    """Whether Kueue stopped a job for good because its hours are used up: it would be stopped again at once."""
+    evicted = find_condition(workload, "Evicted")
+    return evicted is not None and evicted.holds and "MaximumExecutionTimeExceeded" in evicted.reason
 
 
 def _switch(cluster: Cluster, jobset: Object, *, on: bool) -> None:

@@ -7,6 +7,7 @@
     75    preempted, and saved       2              restart, not counted
     76    lost a peer, or hung       2              restart, not counted, where the next attempt finds what was saved
     any other                        none           restart, counted against maxRestarts
+    out of time                      -              Failed, no restart: its Job says DeadlineExceeded
 
 All pods of a slice are one program, so the Job fails with its first pod (no rule ignores one: a fresh host among
 running ones would hang). The rule's index is all that the Job's condition tells the JobSet, in its message.
@@ -32,14 +33,16 @@ def job_failure_policy(*, durable: bool) -> Object:
     }
 
 
-def jobset_failure_policy(max_restarts: int) -> Object:
+def jobset_failure_policy(max_restarts: int, *, deadline: bool = False) -> Object:
     """Return `failurePolicy`: attempts follow each other whole, none starts before the last is gone."""
+    out_of_time = {"name": "outOfTime", "action": "FailJobSet", "onJobFailureReasons": ["DeadlineExceeded"]}
     return {
         "maxRestarts": max_restarts,
         "restartStrategy": "BlockingRecreate",
         "rules": [
             _on_message("failsAgain", "FailJobSet", "rule at index 0$"),
             _on_message("interrupted", "RestartJobSetAndIgnoreMaxRestarts", "rule at index [12]$"),
+            *([out_of_time] if deadline else ()),
         ],
     }
 

@@ -70,7 +70,7 @@ def _jobset_fields(job: DiffusionJob) -> Object:
             "publishNotReadyAddresses": True,
             "subdomain": job.metadata.name,
         },
-        "failurePolicy": jobset_failure_policy(job.spec.restarts.max),
+        "failurePolicy": jobset_failure_policy(job.spec.restarts.max, deadline=_deadline(job) is not None),
     }
 
 
@@ -81,6 +81,8 @@ def _metadata(job: DiffusionJob, slice_: Slice) -> Object:
         labels["kueue.x-k8s.io/queue-name"] = queue.name
     if queue.priority is not None:
         labels["kueue.x-k8s.io/priority-class"] = queue.priority
+    if queue.name is not None and job.spec.restarts.max_seconds is not None:
+        labels["kueue.x-k8s.io/max-exec-time-seconds"] = str(job.spec.restarts.max_seconds)
     annotations = {
         SLICE_ANNOTATION: slice_.name,
         SPEC_HASH_ANNOTATION: spec_hash(job),
@@ -97,8 +99,10 @@ def _labels(job: DiffusionJob) -> dict[str, str]:
 
 def _job_template(job: DiffusionJob, slice_: Slice) -> Object:
     pods = slice_.hosts * job.spec.num_shards
+    deadline = _deadline(job)
     return {
         "spec": {
+            **({} if deadline is None else {"activeDeadlineSeconds": deadline}),
             "completionMode": "Indexed",
             "completions": pods,
             "parallelism": pods,
@@ -111,6 +115,11 @@ def _job_template(job: DiffusionJob, slice_: Slice) -> Object:
 def _job_fields(job: DiffusionJob) -> Object:
     """Return what a Job says of failures: the first pod's is its own."""
     return {"backoffLimit": 0, "podFailurePolicy": job_failure_policy(durable=_is_durable(job))}
+
+
+def _deadline(job: DiffusionJob) -> int | None:
+    """Return the seconds that an attempt may take; in a queue Kueue counts those of all attempts instead."""
+    return job.spec.restarts.max_seconds if job.spec.queue.name is None else None
 
 
 def _is_durable(job: DiffusionJob) -> bool:

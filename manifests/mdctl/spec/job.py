@@ -29,6 +29,7 @@ API_VERSION: Literal["mdctl.dev/v1alpha1"] = "mdctl.dev/v1alpha1"
 QUEUE_FIELDS = {
     "kueue.x-k8s.io/queue-name": "queue.name",
     "kueue.x-k8s.io/priority-class": "queue.priority",
+    "kueue.x-k8s.io/max-exec-time-seconds": "restarts.maxHours",
 }
 """Labels of Kueue, and the fields that set them."""
 

@@ -1,5 +1,6 @@
 """Where a job runs: capacity, mesh, resources, queue, restarts, secrets."""
 
+from math import ceil
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -118,6 +119,14 @@ class Restarts(Part):
     """From SIGTERM to SIGKILL: the time in which a checkpoint must be written. Spot nodes give 15 s at most."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0)] | None = 86_400
     """When the finished JobSet is removed; null keeps it."""
+    max_hours: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    """Hours after which the job is stopped for good, its state saved. In a queue they are those in which it held its
+    slices, over all its attempts; in none, those of one attempt. Unset, it takes as long as it takes."""
+
+    @property
+    def max_seconds(self) -> int | None:
+        """The same in whole seconds."""
+        return None if self.max_hours is None else ceil(self.max_hours * 3600)
 
 
 class Timeouts(Part):
