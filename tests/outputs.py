@@ -18,6 +18,7 @@ import pytest
 from filelock import FileLock
 
 from mdctl.spec.environment import RUN, Place
+from tests.buckets import addresses, make_bucket, upload
 from tests.workers import KILLER, Process, kill, pid_of
 
 PROMPTS = ["waves on the left", "waves on the right"]
@@ -37,6 +38,17 @@ def written(tmp_path_factory, write_job):
                 write(made / name, work, write_job, processes)
             made.rename(root)
     return root
+
+
+@pytest.fixture(scope="session")
+def uploaded(written, emulator):
+    """Return a copy at `gs://` of what workers wrote, which no test changes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in addresses(emulator).items():
+            patch.setenv(name, value)
+        location = f"{make_bucket()}/runs"
+        upload(written, location)
+    return location
 
 
 def train(output, work, write_job, processes):

@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 from mdctl.cli.app import main
+from tests.buckets import buckets, emulator
+from tests.outputs import uploaded, written
+from tests.workers import compiled, repository, write_job
+
+__all__ = ["buckets", "compiled", "emulator", "repository", "uploaded", "write_job", "written"]
 
 
 @dataclass(frozen=True)

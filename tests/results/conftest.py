@@ -3,22 +3,21 @@
 import pytest
 
 from mdctl.results.store import open_store
-from tests.buckets import addresses, bucket, buckets, emulator, make_bucket, refusing, upload
-from tests.outputs import written
+from tests.buckets import bucket, buckets, emulator, refusing
+from tests.outputs import uploaded, written
 from tests.workers import compiled, repository, write_job
 
-__all__ = ["bucket", "buckets", "compiled", "emulator", "refusing", "repository", "write_job", "written"]
-
-
-@pytest.fixture(scope="session")
-def uploaded(written, emulator):
-    """Return a copy at `gs://` of what workers wrote, which no test changes."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in addresses(emulator).items():
-            patch.setenv(name, value)
-        location = f"{make_bucket()}/runs"
-        upload(written, location)
-    return location
+__all__ = [
+    "bucket",
+    "buckets",
+    "compiled",
+    "emulator",
+    "refusing",
+    "repository",
+    "uploaded",
+    "write_job",
+    "written",
+]
 
 
 @pytest.fixture(params=["folder", "bucket"])

@@ -10,7 +10,7 @@ def size(count: int) -> str:
         if round(value) < 1000 or unit == UNITS[-1]:
             break
         value /= 1024
-    return f"{count} B" if unit == UNITS[0] else f"{value:.3g} {unit}"
+    return f"{value:.0f} {unit}" if value >= 100 or unit == UNITS[0] else f"{value:.3g} {unit}"
 
 
 def duration(seconds: float) -> str:

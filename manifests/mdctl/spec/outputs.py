@@ -10,7 +10,7 @@
     samples/manifest.jsonl                   a line for each sample, once all of a job's are there
     checkpoints/500/_CHECKPOINT_METADATA     the items of a checkpoint: params, opt_state, ema, integers
     checkpoints/500/params/seal.json         name and size of every file of an item
-    checkpoints/500/commit_success.txt       at `gs://` only: written last, the checkpoint counts from here on
+    checkpoints/500/commit_success.txt       written last; at `gs://` the checkpoint counts from here on
     attempts/0003/attempt.json               which run, how far it was when it began
     attempts/0003/host-0.log.jsonl           a host's log
     attempts/0003/host-0.exit.json           its exit code and cause; absent while it runs and where it was destroyed
