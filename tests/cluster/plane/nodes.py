@@ -1,6 +1,7 @@
 """Fake nodes in pools like GKE's: labels, taints and capacities of each machine type, and what can befall a node."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from mdctl.spec.slices import Slice, resolve_slice
@@ -92,6 +93,17 @@ class Nodes:
                 node = pool.node(index)
                 self._api.create(node)
                 self._api.patch("Node", name, {"status": node["status"]}, subresource="/status")
+
+    @contextmanager
+    def extra(self, pool: Pool) -> Iterator[Pool]:
+        """Have one more pool meanwhile, such as a large one; it has a family of its own, which no flavour is for."""
+        try:
+            self.create(pool)
+            self.until_ready(pool)
+            yield pool
+        finally:
+            for name in pool.node_names:
+                self.remove(name)
 
     def remove(self, name: str) -> None:
         """Delete a node, as the cloud does with one that it took away; its pods are lost."""
