@@ -23,5 +23,7 @@ def test_hosts_that_hold_no_sample_stay_until_all_are_written(tmp_path: Path) ->
     assert done.returncode == 0, done.stdout + done.stderr
     samples = [json.loads(path.read_text()) for path in sorted((tmp_path / "out/samples").glob("*.json"))]
     assert [sample["prompt"] for sample in samples] == PROMPTS
+    manifest = [json.loads(line) for line in (tmp_path / "out/samples/manifest.jsonl").read_text().splitlines()]
+    assert [line["file"] for line in manifest] == [sample["file"] for sample in samples]
     ends = [json.loads(path.read_text()) for path in (tmp_path / "out/attempts/0001").glob("host-*.exit.json")]
     assert [end["code"] for end in ends] == [0, 0]

@@ -3,9 +3,10 @@ import dataclasses
 import pytest
 from etils import epath
 
-from mdctl.runtime.attempts import Beginning, Diary, end_crash_loop, next_number, open_attempt
+from mdctl.runtime.attempts import Beginning, Diary, end_crash_loop, home, next_number, open_attempt
 from mdctl.runtime.exits import Exit
 from mdctl.spec.errors import WillFailAgain
+from mdctl.spec.shard import WHOLE, Shard
 
 BEGINNING = Beginning(number=1, run="run-1", incarnation="a1b2", spec="0123", hosts=2, progress=40)
 
@@ -91,3 +92,14 @@ def test_a_record_that_a_kill_cut_short_is_no_record(history):
     history.begin()
     Diary(history.folder, 0).exit.write_text('{"code": 1, "cau')
     assert history.begin() == 2
+
+
+def test_each_shard_has_a_crash_loop_of_its_own(tmp_path):
+    output = epath.Path(tmp_path)
+    shards = [History(home(output, Shard(index, 2))) for index in range(2)]
+    for shard in (shards[0], shards[1], shards[0], shards[0]):
+        fail(shard, 1)
+    with pytest.raises(WillFailAgain, match=r"read their logs under .*shards/0000/attempts"):
+        shards[0].begin()
+    assert shards[1].begin() == 2
+    assert home(output, WHOLE) == output
