@@ -102,6 +102,15 @@ def test_a_bucket_needs_a_name():
         open_store("gs:///path")
 
 
+def test_a_folder_is_read_from_inside_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "a").write_text("a")
+    for location in (".", "./", ".hidden/.."):
+        assert [entry.name for entry in open_store(location).files()] == [".hidden/a"]
+        assert [entry.name for entry in open_store(location).files(".hidden")] == [".hidden/a"]
+
+
 def test_home_is_where_it_is(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a").write_text("a")

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from mdctl.results.store import Entry, Store, as_object, read_all
+from mdctl.results.store import Entry, Store, as_object, is_remote, read_all
 from mdctl.spec.outputs import COMMITTED, INTEGERS, ITEMS, SEAL
 
 INTEGERS_FILE = f"{INTEGERS}/metadata"
@@ -32,11 +32,10 @@ def read_checkpoints(store: Store, folder: str) -> list[Checkpoint]:
         step, _, name = entry.name.removeprefix(prefix).partition("/")
         if name and step.isascii() and step.isdigit():
             found[int(step)][name] = entry
-    remote = "://" in store.location
     return [
         Checkpoint(step=step, files=tuple(files.values()), damage=_damage(store, files))
         for step, files in sorted(found.items())
-        if COMMITTED in files or not remote
+        if COMMITTED in files or not is_remote(store)
     ]
 
 

@@ -1,5 +1,6 @@
 """Results in a folder of this machine."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,20 +20,19 @@ class Folder:
 
     def inside(self, folder: str) -> "Folder":
         """Return the store of a folder in this one."""
-        return Folder(str(self._path(folder)))
+        return Folder(self._path(folder))
 
     def files(self, folder: str = "") -> list[Entry]:
         """Return every file below a folder, by name."""
         with self._reading(folder):
-            found = (
-                self._entry(path / name) for path, _, names in self._path(folder).walk(on_error=_fail) for name in names
-            )
+            walk = os.walk(self._path(folder), onerror=_fail)
+            found = (self._entry(f"{path}/{name}") for path, _, names in walk for name in names)
             return sorted((each for each in found if each), key=lambda each: each.name)
 
     def folders(self, folder: str = "") -> list[str]:
         """Return the names of the folders directly in a folder."""
         with self._reading(folder):
-            path = self._path(folder)
+            path = Path(self._path(folder))
             return sorted(each.name for each in path.iterdir() if each.is_dir()) if path.is_dir() else []
 
     def find(self, name: str) -> Entry | None:
@@ -44,7 +44,7 @@ class Folder:
         """Return what a file holds from an offset on; None if there is no such file."""
         with self._reading(name):
             try:
-                with self._path(name).open("rb") as file:
+                with open(self._path(name), "rb") as file:
                     file.seek(start)
                     return file.read()
             except (FileNotFoundError, NotADirectoryError):
@@ -52,28 +52,27 @@ class Folder:
 
     def fetch(self, name: str, sink: Sink) -> None:
         """Hand over what a file holds, piece by piece."""
-        with self._reading(name), self._path(name).open("rb") as file:
+        with self._reading(name), open(self._path(name), "rb") as file:
             while content := file.read(CHUNK_BYTES):
                 sink.write(content)
 
     def crc32c(self, name: str) -> str | None:
         """Return the checksum of a file in base64; None if there is no such file."""
         with self._reading(name):
-            return file_crc32c(self._path(name))
+            return file_crc32c(Path(self._path(name)))
 
-    def _path(self, name: str) -> Path:
-        return Path(self.location, name)
+    def _path(self, name: str) -> str:
+        return f"{self.location}/{name}" if name else self.location
 
-    def _entry(self, path: Path) -> Entry | None:
+    def _entry(self, path: str) -> Entry | None:
         """Return a file as an entry; None if it is none, or has gone since it was listed."""
         try:
-            stat = path.stat()
+            stat = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         if not S_ISREG(stat.st_mode):
             return None
-        name = path.relative_to(self.location).as_posix()
-        return Entry(name=name, size=stat.st_size, modified=stat.st_mtime)
+        return Entry(name=path[len(self.location) + 1 :], size=stat.st_size, modified=stat.st_mtime)
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:

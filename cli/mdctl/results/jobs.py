@@ -1,7 +1,6 @@
 """Every job that a directory keeps a record of: finished, deleted and expired ones too."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,7 @@ import yaml
 
 from mdctl.results.attempts import Attempt, State, joint_failure, joint_state, newest_attempts, read_attempts
 from mdctl.results.progress import Progress, Spec, read_progress
-from mdctl.results.store import NUM_THREADS, Store, open_store
+from mdctl.results.store import Store, at_once, open_store
 from mdctl.spec.outputs import JOB
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -60,9 +59,8 @@ class RecordedJob:
 def recorded_jobs(root: str) -> list[RecordedJob]:
     """Return the jobs whose output directories are directly in a directory, the newest first."""
     store = open_store(root)
-    with ThreadPoolExecutor(NUM_THREADS) as pool:
-        found = pool.map(lambda name: recorded_job(store.inside(name)), store.folders())
-        jobs = [job for job in found if job is not None]
+    found = at_once(store, lambda name: recorded_job(store.inside(name)), store.folders())
+    jobs = [job for job in found if job is not None]
     return sorted(jobs, key=lambda job: job.began or 0.0, reverse=True)
 
 

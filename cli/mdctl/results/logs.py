@@ -5,12 +5,11 @@ follows there comes in bursts.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 
 from mdctl.results.attempts import Attempt, read_again
-from mdctl.results.store import NUM_THREADS, Store, as_object
+from mdctl.results.store import Store, as_object, at_once
 from mdctl.spec.outputs import host_log, host_of
 
 SECONDS_BETWEEN_LOOKS = 2.0
@@ -85,11 +84,12 @@ class _Reading:
         grown = [entry.name for entry in entries if entry.size > self._taken.get(entry.name, 0)]
         logs = {name: host for name in grown if (host := _logged_by(name)) is not None}
         wanted = {name: host for name, host in logs.items() if self._selection.has_host(host)}
-        with ThreadPoolExecutor(NUM_THREADS) as pool:
-            yield from sorted(chain.from_iterable(pool.map(self._take, wanted, wanted.values())))
+        taken = at_once(self._store, self._take, list(wanted.items()))
+        yield from sorted(chain.from_iterable(taken))
 
-    def _take(self, name: str, host: int) -> list[LogRecord]:
-        """Return the whole lines that a log has beyond those taken before."""
+    def _take(self, log: tuple[str, int]) -> list[LogRecord]:
+        """Return the whole lines that a log (its name, and its host) has beyond those taken before."""
+        name, host = log
         start = self._taken.get(name, 0)
         content = self._store.read(name, start) or b""
         whole = content[: content.rfind(b"\n") + 1]

@@ -6,12 +6,12 @@ that were recorded before it began, and lie beyond, are lost.
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from mdctl.results.attempts import TAIL_BYTES, Attempt
-from mdctl.results.store import Store, objects, open_store, read_tail
+from mdctl.results.store import Store, newest_objects, open_store, read_tail
 from mdctl.spec.errors import ResultsError
 from mdctl.spec.outputs import METRICS, SAMPLES
 
@@ -47,7 +47,7 @@ def read_progress(store: Store, spec: Spec, newest: Sequence[Attempt]) -> Progre
 
 def _steps(store: Store, spec: Spec, attempt: Attempt | None) -> Progress:
     began_at = attempt.progress if attempt else 0
-    records = [*_recorded(store, attempt), *_logged(store, attempt)]
+    records = (record for record in (_recorded(store, attempt), _logged(store, attempt)) if record)
     newest = max(records, key=lambda record: int(record["step"]), default={})
     done = int(newest.get("step", began_at))
     return Progress(
@@ -60,25 +60,27 @@ def _steps(store: Store, spec: Spec, attempt: Attempt | None) -> Progress:
     )
 
 
-def _recorded(store: Store, attempt: Attempt | None) -> Iterator[Mapping[str, Any]]:
-    """Yield the last recorded steps that still count."""
+def _recorded(store: Store, attempt: Attempt | None) -> Mapping[str, Any] | None:
+    """Return the last recorded step that still counts."""
     entry = store.find(METRICS)
     if entry is None:
-        return
+        return None
     behind = attempt is not None and entry.modified < attempt.began
     limit = attempt.progress if attempt is not None and behind else sys.maxsize
-    for record in objects(read_tail(store, entry, TAIL_BYTES)):
-        if isinstance(record.get("step"), int) and record["step"] <= limit:
-            yield record
+    records = newest_objects(read_tail(store, entry, TAIL_BYTES))
+    return next((record for record in records if _is_step(record) and record["step"] <= limit), None)
 
 
-def _logged(store: Store, attempt: Attempt | None) -> Iterator[Mapping[str, Any]]:
-    """Yield the last steps that the newest attempt logged."""
-    if attempt is not None and attempt.logs:
-        log = attempt.logs[min(attempt.logs)]
-        for record in objects(read_tail(store, log, TAIL_BYTES)):
-            if record.get("message") == "trained" and isinstance(record.get("step"), int):
-                yield record
+def _logged(store: Store, attempt: Attempt | None) -> Mapping[str, Any] | None:
+    """Return the last step that the newest attempt logged."""
+    if attempt is None or not attempt.logs:
+        return None
+    records = newest_objects(read_tail(store, attempt.logs[min(attempt.logs)], TAIL_BYTES))
+    return next((record for record in records if record.get("message") == "trained" and _is_step(record)), None)
+
+
+def _is_step(record: Mapping[str, Any]) -> bool:
+    return isinstance(record.get("step"), int)
 
 
 def _videos(store: Store, spec: Spec, began: float) -> Progress:

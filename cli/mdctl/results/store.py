@@ -5,7 +5,7 @@ not answer, is a ResultsError of one sentence.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,9 +92,21 @@ def open_store(location: str) -> Store:
 def read_all(store: Store, names: Iterable[str]) -> dict[str, bytes]:
     """Return what each file holds, of those that are there."""
     wanted = list(names)
+    contents = at_once(store, store.read, wanted)
+    return {name: content for name, content in zip(wanted, contents, strict=True) if content is not None}
+
+
+def at_once[T, R](store: Store, ask: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Return what a store answers to each item: a bucket is asked several at once, a disk one after the other."""
+    if not is_remote(store) or len(items) < 2:
+        return list(map(ask, items))
     with ThreadPoolExecutor(NUM_THREADS) as pool:
-        contents = pool.map(store.read, wanted)
-        return {name: content for name, content in zip(wanted, contents, strict=True) if content is not None}
+        return list(pool.map(ask, items))
+
+
+def is_remote(store: Store) -> bool:
+    """Say whether a store is at `gs://`."""
+    return "://" in store.location
 
 
 def read_tail(store: Store, entry: Entry, size: int) -> bytes:
@@ -113,6 +125,6 @@ def as_object(content: bytes | None) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def objects(content: bytes) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects of JSON lines; what is none is left out, as a line that a kill cut short."""
-    return filter(None, map(as_object, content.splitlines()))
+def newest_objects(content: bytes) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects of JSON lines, the last one first, but for what is none, as a line that a kill cut short."""
+    return filter(None, map(as_object, reversed(content.splitlines())))
