@@ -11,18 +11,18 @@ def test_every_job_that_workers_recorded_is_found(runs):
     assert found.keys() == {"trained", "generated", "mistaken"}
     trained, generated, mistaken = (found[name] for name in ("trained", "generated", "mistaken"))
     assert (trained.name, trained.task, trained.model, trained.slice) == ("small", "train", "wan2.1-t2v-tiny", "cpu-1")
-    assert (trained.state, trained.cause, len(trained.attempts)) == (State.DONE, None, 3)
+    assert (trained.state, trained.cause, trained.attempts.count) == (State.DONE, None, 3)
     assert (trained.progress.done, trained.num_slices) == (STEPS, 1)
     assert (generated.name, generated.task, generated.state) == ("generate-wan", "generate", State.DONE)
     assert (generated.progress.done, generated.progress.wanted) == (2, 2)
     assert (mistaken.state, mistaken.progress.done) == (State.FAILED, 2)
     assert "No space left on device" in mistaken.cause
-    assert trained.began < trained.heard
-    assert trained.newest == [trained.attempts[-1]]
+    assert trained.attempts.began < trained.heard
+    assert [attempt.number for attempt in trained.attempts.newest] == [3]
 
 
 def test_the_job_that_began_last_comes_first(runs):
-    began = [job.began for job in recorded_jobs(runs)]
+    began = [job.attempts.began for job in recorded_jobs(runs)]
     assert began == sorted(began, reverse=True)
 
 
@@ -39,16 +39,12 @@ def test_a_record_that_was_cut_short_or_is_of_another_version_is_still_a_job(scr
     scratch.put("odd/job.yaml", "metadata: other\nspec: {task: dance, model: none, slice: v9, numSlices: 2, new: 1}")
     found = {job.name: job for job in recorded_jobs(scratch.location)}
     assert found.keys() == {"cut", "odd"}
-    assert (found["cut"].task, found["cut"].state, found["cut"].began, found["cut"].heard) == (None, None, None, None)
-    assert (found["odd"].task, found["odd"].model, found["odd"].slice, found["odd"].num_slices) == (
-        "dance",
-        None,
-        "v9",
-        2,
-    )
+    cut, odd = found["cut"], found["odd"]
+    assert (cut.task, cut.state, cut.attempts.began, cut.heard) == (None, None, None, None)
+    assert (odd.task, odd.model, odd.slice, odd.num_slices) == ("dance", None, "v9", 2)
 
 
 def test_a_copy_tells_the_same(written, tmp_path):
     shutil.copytree(written / "trained", tmp_path / "copy")
     before, after = (recorded_job(open_store(str(place))) for place in (written / "trained", tmp_path / "copy"))
-    assert (after.state, after.began, after.progress) == (before.state, before.began, before.progress)
+    assert (after.state, after.attempts.count, after.progress) == (before.state, 3, before.progress)

@@ -115,9 +115,31 @@ class Attempt:
         return max([self.began, *(log.modified for log in self.logs.values()), *(end.time for end in self.ends)])
 
 
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """The attempts at a job in short."""
+
+    count: int  # where the job fans out, of the shard that has most
+    began: float | None  # when the first one began; None: there is none
+    newest: tuple[Attempt, ...]  # the one that began last; where the job fans out, of each shard
+
+
 def read_attempts(store: Store) -> list[Attempt]:
     """Return all attempts: of each shard, where there are any, the first one first."""
-    return _attempts(store, [*store.files(ATTEMPTS), *store.files(SHARDS)])
+    return _attempts(store, _by_folder([*store.files(ATTEMPTS), *store.files(SHARDS)]))
+
+
+def read_history(store: Store, *, fans_out: bool) -> History:
+    """Return the attempts in short; only of the newest is more read than its files' names."""
+    folders = _by_folder(store.files(SHARDS if fans_out else ATTEMPTS))
+    newest: dict[int | None, str] = {}
+    for folder in sorted(folders):
+        newest[_numbers(folder)[0]] = folder
+    return History(
+        count=max((_numbers(folder)[1] for folder in folders), default=0),
+        began=min((entry.modified for files in folders.values() for entry in files.values()), default=None),
+        newest=tuple(_attempts(store, {folder: folders[folder] for folder in newest.values()})),
+    )
 
 
 def read_again(store: Store, attempt: Attempt) -> Attempt:
@@ -125,7 +147,7 @@ def read_again(store: Store, attempt: Attempt) -> Attempt:
     home = attempt.folder.removesuffix(attempt_folder(attempt.number))
     numbers = map(attempt_number, store.folders(f"{home}{ATTEMPTS}"))
     newest = max((number for number in numbers if number is not None), default=0)
-    found = _attempts(store, store.files(attempt.folder))
+    found = _attempts(store, _by_folder(store.files(attempt.folder)))
     return replace(found[0], superseded=attempt.number < newest) if found else attempt
 
 
@@ -156,13 +178,18 @@ def last_words(store: Store, attempt: Attempt, host: int, count: int = 20) -> tu
     return tuple(logged.splitlines()[-count:])
 
 
-def _attempts(store: Store, entries: Iterable[Entry]) -> list[Attempt]:
-    """Return the attempts that some files are of."""
+def _by_folder(entries: Iterable[Entry]) -> dict[str, dict[str, Entry]]:
+    """Return the files of attempts, by the attempt's folder and then by name."""
     folders: defaultdict[str, dict[str, Entry]] = defaultdict(dict)
     for entry in entries:
         folder, _, name = entry.name.rpartition("/")
         if _ATTEMPT_FOLDER.fullmatch(folder):
             folders[folder][name] = entry
+    return folders
+
+
+def _attempts(store: Store, folders: Mapping[str, Mapping[str, Entry]]) -> list[Attempt]:
+    """Return the attempts that are kept in some folders."""
     small = (entry.name for files in folders.values() for name, entry in files.items() if name.endswith(".json"))
     contents = {name: as_object(content) for name, content in read_all(store, small).items()}
     found = [

@@ -24,14 +24,14 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 
-from mdctl.results.store import NUM_THREADS, Entry, Sink
+from mdctl.results.store import NUM_JOBS, NUM_THREADS, Entry, Sink
 from mdctl.spec.errors import ResultsError
 
 TIMEOUT = (10.0, 60.0)
 """Seconds to connect, and between two pieces of an answer."""
 SECONDS_OF_RETRIES = 15.0
-CONNECTIONS = NUM_THREADS**2
-"""Kept open: several jobs are read at once, and several files of each."""
+CONNECTIONS = NUM_JOBS * NUM_THREADS
+"""As many as can be in use at once: one more would be closed, with a warning, and opened again."""
 FIELDS = "items(name,size,updated),prefixes,nextPageToken"
 LOG_IN = "`gcloud auth application-default login`"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from mdctl.results.attempts import Attempt, State, joint_failure, joint_state, newest_attempts, read_attempts
+from mdctl.results.attempts import History, State, joint_failure, joint_state, read_history
 from mdctl.results.progress import Progress, Spec, read_progress
-from mdctl.results.store import Store, at_once, open_store
+from mdctl.results.store import NUM_JOBS, Store, at_once, open_store
 from mdctl.spec.outputs import JOB
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -25,43 +25,33 @@ class RecordedJob:
     model: str | None
     slice: str | None
     num_slices: int
-    attempts: tuple[Attempt, ...]  # of each shard, where there are any, the first one first
+    attempts: History
     progress: Progress
     spec: Spec
 
     @property
-    def newest(self) -> list[Attempt]:
-        """Return the attempt that began last; where the job fans out, of each shard."""
-        return newest_attempts(self.attempts)
-
-    @property
-    def began(self) -> float | None:
-        """Return when the first attempt began."""
-        return min((attempt.began for attempt in self.attempts), default=None)
-
-    @property
     def heard(self) -> float | None:
         """Return when something was last written of it."""
-        return max((attempt.heard for attempt in self.attempts), default=None)
+        return max((attempt.heard for attempt in self.attempts.newest), default=None)
 
     @property
     def state(self) -> State | None:
         """Return what has become of the newest attempt; None if none has begun."""
-        return joint_state(self.newest)
+        return joint_state(self.attempts.newest)
 
     @property
     def cause(self) -> str | None:
         """Return why the newest attempt ended, where it failed or was told to stop."""
-        failure = joint_failure(self.newest)
+        failure = joint_failure(self.attempts.newest)
         return failure.cause if failure else None
 
 
 def recorded_jobs(root: str) -> list[RecordedJob]:
     """Return the jobs whose output directories are directly in a directory, the newest first."""
     store = open_store(root)
-    found = at_once(store, lambda name: recorded_job(store.inside(name)), store.folders())
+    found = at_once(store, lambda name: recorded_job(store.inside(name)), store.folders(), NUM_JOBS)
     jobs = [job for job in found if job is not None]
-    return sorted(jobs, key=lambda job: job.began or 0.0, reverse=True)
+    return sorted(jobs, key=lambda job: job.attempts.began or 0.0, reverse=True)
 
 
 def recorded_job(store: Store) -> RecordedJob | None:
@@ -71,16 +61,17 @@ def recorded_job(store: Store) -> RecordedJob | None:
         return None
     job = _mapping(content)
     spec = _part(job, "spec")
-    attempts = tuple(read_attempts(store))
+    num_slices = int(spec.get("numSlices", 1))
+    attempts = read_history(store, fans_out=spec.get("task") == "generate" and num_slices > 1)
     return RecordedJob(
         name=str(_part(job, "metadata").get("name") or store.location.rpartition("/")[2]),
         directory=store.location,
         task=spec.get("task"),
         model=_part(spec, "model").get("name"),
         slice=spec.get("slice"),
-        num_slices=int(spec.get("numSlices", 1)),
+        num_slices=num_slices,
         attempts=attempts,
-        progress=read_progress(store, spec, newest_attempts(attempts)),
+        progress=read_progress(store, spec, attempts.newest),
         spec=spec,
     )
 

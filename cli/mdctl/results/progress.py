@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mdctl.results.attempts import TAIL_BYTES, Attempt
+from mdctl.results.attempts import TAIL_BYTES, Attempt, State
 from mdctl.results.store import Store, newest_objects, open_store, read_tail
 from mdctl.spec.errors import ResultsError
 from mdctl.spec.outputs import METRICS, SAMPLES
@@ -47,8 +47,10 @@ def read_progress(store: Store, spec: Spec, newest: Sequence[Attempt]) -> Progre
 
 def _steps(store: Store, spec: Spec, attempt: Attempt | None) -> Progress:
     began_at = attempt.progress if attempt else 0
-    records = (record for record in (_recorded(store, attempt), _logged(store, attempt)) if record)
-    newest = max(records, key=lambda record: int(record["step"]), default={})
+    logged = _logged(store, attempt)
+    is_last = attempt is not None and attempt.state is State.DONE  # the last step is always logged
+    recorded = None if is_last and logged else _recorded(store, attempt)
+    newest = max(filter(None, (logged, recorded)), key=lambda record: int(record["step"]), default={})
     done = int(newest.get("step", began_at))
     return Progress(
         unit="step",

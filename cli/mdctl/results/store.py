@@ -14,7 +14,9 @@ from typing import Any, Protocol
 from mdctl.spec.errors import ResultsError
 
 NUM_THREADS = 8
-"""Requests at once: a bucket answers each in its time, and all of them in the same."""
+"""Files asked for at once: a bucket takes its time for one, and no more for all of them."""
+NUM_JOBS = 32
+"""Jobs asked for at once, each of which asks for its files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +98,11 @@ def read_all(store: Store, names: Iterable[str]) -> dict[str, bytes]:
     return {name: content for name, content in zip(wanted, contents, strict=True) if content is not None}
 
 
-def at_once[T, R](store: Store, ask: Callable[[T], R], items: Sequence[T]) -> list[R]:
+def at_once[T, R](store: Store, ask: Callable[[T], R], items: Sequence[T], threads: int = NUM_THREADS) -> list[R]:
     """Return what a store answers to each item: a bucket is asked several at once, a disk one after the other."""
     if not is_remote(store) or len(items) < 2:
         return list(map(ask, items))
-    with ThreadPoolExecutor(NUM_THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(ask, items))
 
 
