@@ -9,6 +9,7 @@ from mdctl.spec.catalogue import CatalogueModel, find_model
 from mdctl.spec.errors import MdctlError
 from mdctl.spec.layout import Layout, resolve_layout
 from mdctl.spec.model import AttentionSpec, Directory, ModelSpec, VideoSpec, join
+from mdctl.spec.outputs import CHECKPOINTS
 from mdctl.spec.part import Part
 from mdctl.spec.placement import (
     Capacity,
@@ -147,7 +148,7 @@ class JobSpec(Part):
     def checkpoint_dir(self) -> str:
         """Where checkpoints go."""
         assert self.output_dir is not None
-        return self.training.checkpoint.directory or join(self.output_dir, "checkpoints")
+        return self.training.checkpoint.directory or join(self.output_dir, CHECKPOINTS)
 
 
 class DiffusionJob(Part):
