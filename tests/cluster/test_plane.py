@@ -134,10 +134,14 @@ def test_the_api_server_is_killed_and_all_goes_on(plane, namespace):
 
 @pytest.mark.nodes("v6e-8")
 def test_marks_of_a_job_say_how_its_pods_live(plane, namespace):
-    never = jobset(namespace, "slice=v6e-8", **{WAITING: "ImagePullBackOff"})
+    never = jobset(namespace, "slice=v6e-8", **{WAITING: "CreateContainerConfigError"})
     plane.api.create(never)
     [waiting] = plane.api.until(lambda pods: pods and pods[0]["status"].get("containerStatuses"), "Pod", namespace)
-    assert waiting["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "ImagePullBackOff"
+    assert waiting["status"]["phase"] == "Pending"
+    assert waiting["status"]["containerStatuses"][0]["state"]["waiting"] == {
+        "reason": "CreateContainerConfigError",
+        "message": "the container cannot be made",
+    }
     plane.api.delete("JobSet", JOB, namespace)
     plane.api.until_gone("Pod", namespace)
     plane.api.create(jobset(namespace, "slice=v6e-8", **{EXIT_CODE: 0}))

@@ -187,7 +187,7 @@ def down(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     running = [Process(**each) for each in state["processes"]]
-    processes.stop(reversed(running))
+    processes.stop(running, patience=1)  # nothing that they would save is kept
     (folder / "state.json").unlink(missing_ok=True)
     shutil.rmtree(folder / "etcd", ignore_errors=True)
     return True
