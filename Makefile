@@ -69,6 +69,22 @@ cluster: $(TEST) ## start the test cluster: a real control plane with fake nodes
 cluster-down: $(TEST) ## stop it
 	$(RUN)python -m tests.cluster.plane down
 
+.PHONY: image
+image: $(TEST) ## build an image with buildah: TARGET=workload-tpu, BASE_IMAGE=one that is there (else Debian, made here)
+	$(RUN)python -m tests.real.image --target $(or $(TARGET),workload-tpu) $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
+
+.PHONY: cluster-real
+cluster-real: $(TEST) ## start a cluster whose nodes run containers, and our image on them (root on Linux); about 2 GiB
+	$(RUN)python -m tests.real up
+
+.PHONY: cluster-real-down
+cluster-real-down: $(TEST) ## stop it, and leave nothing of it
+	$(RUN)python -m tests.real down
+
+.PHONY: test-real
+test-real: $(TEST) ## jobs from end to end, in real pods on real nodes
+	$(RUN)pytest -m real tests/real
+
 .PHONY: parity
 parity: $(TEST) $(PARITY) ## compare with diffusers and transformers, run live
 	$(RUN)python -m tests.parity

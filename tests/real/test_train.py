@@ -1,0 +1,45 @@
+"""`mdctl submit train-wan --size small` on two v5p-16 slices: four pods on four nodes, one program."""
+
+import json
+
+from tests.cluster.plane.nodes import POOL
+from tests.real.jobs import exit_codes, losses, names_in, text
+from tests.real.training import EVALUATION, EVERY, HOSTS, STEPS, training
+
+
+def test_four_pods_find_each_other_and_train_and_leave_checkpoints_and_samples(jobs, undisturbed):
+    name, output = undisturbed
+    jobset = jobs.api.get("JobSet", name, jobs.namespace)
+    assert jobset["status"]["restarts"] == 0
+    assert list(losses(output)) == list(range(1, STEPS + 1))
+    hosts = [f"host-{rank}" for rank in range(HOSTS)]
+    assert exit_codes(output, 1) == dict.fromkeys(hosts, 0)
+    assert f"{STEPS}/commit_success.txt" in names_in(f"{output}/checkpoints")
+    samples = names_in(f"{output}/evaluations")
+    assert [each.rpartition(".")[2] for each in samples if each.startswith(f"{STEPS:06d}/samples/")] == ["json", "mp4"]
+
+
+def test_each_slice_is_in_a_pool_of_its_own_and_rank_0_is_known_by_name(jobs, undisturbed):
+    name, _ = undisturbed
+    pods = jobs.pods(name)
+    assert len({pod["spec"]["nodeName"] for pod in pods}) == HOSTS
+    pools = [jobs.api.get("Node", pod["spec"]["nodeName"])["metadata"]["labels"][POOL] for pod in pods]
+    assert pools[0] == pools[1] != pools[2] == pools[3]
+    values = {each["name"]: each.get("value") for each in pods[3]["spec"]["containers"][0]["env"]}
+    assert values["MDCTL_COORDINATOR"] == f"{name}-slice-0-0.{name}:8482"
+
+
+def test_a_higher_priority_preempts_it_and_it_ends_as_if_nothing_had_been(jobs, demo, runs, undisturbed):
+    output = f"{runs}/preempted"
+    jobs.submit(*training(demo, output), *EVALUATION, name="preempted")
+    victims = jobs.until_step("preempted", EVERY + 2, HOSTS)
+    urgent = [*training(demo, f"{runs}/urgent", steps=2), "queue.priority=high"]
+    jobs.submit(*urgent, name="urgent")
+    jobs.gone(victims)
+    jobs.completed("urgent")
+    jobset = jobs.completed("preempted")
+    assert jobset["status"].get("restartsCountTowardsMax", 0) == 0
+    assert set(exit_codes(output, 1).values()) == {75}
+    assert exit_codes(output, 2) == {f"host-{rank}": 0 for rank in range(HOSTS)}
+    assert json.loads(text(f"{output}/attempts/0002/attempt.json"))["progress"] > EVERY
+    assert losses(output) == losses(undisturbed[1])

@@ -1,0 +1,26 @@
+"""The training job of these tests: the recipe's small size on two v5p-16 slices of two hosts each."""
+
+STEPS = 30
+EVERY = 10
+HOSTS = 4
+
+
+def training(demo, output, steps=STEPS):
+    """Return what follows `mdctl submit` for the recipe's small size on two slices."""
+    return [
+        *("train-wan", "--size", "small", "--slice", "v5p-16", "--num-slices", "2", "--output-dir", output),
+        f"data.path={demo}/clips",
+        f"model.weights={demo}/model",
+        f"compilationCacheDir={demo}/compiled",
+        f"training.steps={steps}",
+        "training.logEvery=1",
+        f"training.checkpoint.every={EVERY}",
+    ]
+
+
+EVALUATION = [
+    f"training.evaluation.every={STEPS}",
+    'training.evaluation.prompts=["a bird over the water"]',
+    "sampling.steps=4",
+    "queue.priority=low",
+]
