@@ -51,6 +51,18 @@ def test_one_result_in_every_form(capsys):
     assert '"parts": [\n    "x",' in capsys.readouterr().out
 
 
+def test_each_host_has_a_mark_and_on_a_terminal_a_colour(monkeypatch, capsys):
+    output.hosts_line(3, 2, "one\ntwo")
+    assert capsys.readouterr().out == "[3]  one\n[3]  two\n"
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert output.host_mark(0, 1) != output.host_mark(1, 1).replace("1", "0")
+    assert output.host_mark(0, 1).startswith("\x1b[")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert output.host_mark(0, 1) == "[0]"
+
+
 def test_nothing_found_is_nothing_printed(capsys):
     output.rows([], output.Format.TABLE)
     assert capsys.readouterr().out == ""

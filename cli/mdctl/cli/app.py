@@ -10,6 +10,7 @@ import typer
 from mdctl.cli import config, recipes
 from mdctl.cli.artifacts import artifacts
 from mdctl.cli.generate import generate
+from mdctl.cli.logs import logs
 from mdctl.cli.output import run
 from mdctl.cli.render import render
 from mdctl.cli.schema import schema
@@ -36,6 +37,7 @@ app = typer.Typer(
 
 app.command()(submit)
 app.command()(generate)
+app.command()(logs)
 app.command()(artifacts)
 app.command()(render)
 app.command()(validate)

@@ -106,12 +106,16 @@ def progress(line: str) -> None:
 
 
 def hosts_line(host: int, width: int, line: str) -> None:
-    """Print what one of several hosts wrote after its number, in a colour of its own."""
-    mark = f"[{host}]".ljust(width + 2)
-    if not _is_plain(sys.stdout):
-        mark = typer.style(mark, fg=HOST_COLOURS[host % len(HOST_COLOURS)])
+    """Print what one of several hosts wrote after its mark; `width` is that of the longest number."""
+    mark = host_mark(host, width)
     for each in line.split("\n"):
         text(f"{mark} {each}")
+
+
+def host_mark(host: int, width: int) -> str:
+    """Return a host's number, in a colour of its own where there are colours."""
+    mark = f"[{host}]".ljust(width + 2)
+    return mark if _is_plain(sys.stdout) else typer.style(mark, fg=HOST_COLOURS[host % len(HOST_COLOURS)])
 
 
 def note(line: str) -> None:
