@@ -13,7 +13,7 @@ from mdctl.cluster.client import Cluster, Object
 from mdctl.cluster.conditions import moment
 from mdctl.cluster.snapshot import Snapshot
 
-GAP = timedelta(minutes=1)
+GAP = timedelta(seconds=10)
 """Between two of the same event that count as one; after it, it happened again."""
 
 _EPOCH = datetime.fromtimestamp(0, UTC)

@@ -67,7 +67,7 @@ class HostState:
     @property
     def is_lost(self) -> bool:
         """Return whether its node does not say any more how it is."""
-        return self.phase == "Running" and not self.is_ready and self.exit_code is None
+        return self.phase == "Running" and not (self.is_ready or self.leaves) and self.exit_code is None
 
     @property
     def container(self) -> str:
@@ -115,7 +115,7 @@ def read_host(jobset: Object, pod: Object) -> HostState | None:
 
 def _worker(status: Object) -> Object:
     statuses = status.get("containerStatuses") or ()
-    return next((dict(each.get("state") or {}) for each in statuses if each["name"] == CONTAINER), {})
+    return next((dict(each.get("state") or {}) for each in statuses if each.get("name") == CONTAINER), {})
 
 
 def _waiting(pod: Object) -> Waiting | None:
