@@ -85,6 +85,14 @@ cluster-real-down: $(TEST) ## stop it, and leave nothing of it
 test-real: $(TEST) ## jobs from end to end, in real pods on real nodes
 	$(RUN)pytest -m real tests/real
 
+.PHONY: test-cluster
+test-cluster: $(TEST) ## every case on the test cluster: all slices, all ways of failing
+	$(RUN)pytest -m 'not heavy and not real' -n 2 tests/cluster
+
+.PHONY: burst
+burst: $(TEST) ## 500 jobs at once on the test cluster: each ends, once; requests, and how long `mdctl list` takes
+	$(RUN)python benchmarks/burst.py
+
 .PHONY: parity
 parity: $(TEST) $(PARITY) ## compare with diffusers and transformers, run live
 	$(RUN)python -m tests.parity
