@@ -7,17 +7,24 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plug
 
 import typer
 
-from mdctl.cli import config, recipes
+from mdctl.cli import cluster, config, recipes
 from mdctl.cli.artifacts import artifacts
+from mdctl.cli.cancel import cancel
+from mdctl.cli.delete import delete
+from mdctl.cli.exec import execute
 from mdctl.cli.generate import generate
 from mdctl.cli.logs import logs
 from mdctl.cli.output import run
 from mdctl.cli.render import render
+from mdctl.cli.resubmit import resubmit
+from mdctl.cli.resume import resume
 from mdctl.cli.schema import schema
 from mdctl.cli.slices import slices
 from mdctl.cli.submit import submit
+from mdctl.cli.suspend import suspend
 from mdctl.cli.validate import validate
 from mdctl.cli.version import version
+from mdctl.cli.wait import wait
 from mdctl.spec.exit_codes import EXIT_CODES
 
 app = typer.Typer(
@@ -39,12 +46,20 @@ app.command()(submit)
 app.command()(generate)
 app.command()(logs)
 app.command()(artifacts)
+app.command()(wait)
+app.command()(suspend)
+app.command()(resume)
+app.command()(cancel)
+app.command()(resubmit)
+app.command()(delete)
+app.command(name="exec")(execute)
 app.command()(render)
 app.command()(validate)
 app.add_typer(recipes.app)
 app.command()(slices)
 app.command()(schema)
 app.add_typer(config.app)
+app.add_typer(cluster.app)
 app.command()(version)
 
 

@@ -1,10 +1,12 @@
 """`mdctl generate`."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from mdctl.cli import output
+from mdctl.cli.connection import Context, Kubeconfig
 from mdctl.cli.options import (
     DevicesPerProcess,
     DryRun,
@@ -18,6 +20,7 @@ from mdctl.cli.options import (
     OutputDir,
     Processes,
     QueueName,
+    Replace,
     Size,
     SliceName,
     placed,
@@ -40,6 +43,8 @@ PromptsFile = Annotated[
 Checkpoint = Annotated[
     str | None, typer.Option("--checkpoint", help="The output directory of a training job, whose newest is taken.")
 ]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the videos are there, and copy them to ./outputs.")]
+Open = Annotated[bool, typer.Option("--open", help="Wait, and show the first of them.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Same seed, prompt and job: same video.")]
 
 
@@ -62,6 +67,11 @@ def generate(  # noqa: PLR0913 - each is an option of the verb
     output_dir: OutputDir = None,
     queue: QueueName = None,
     max_hours: MaxHours = None,
+    replace: Replace = False,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    wait: Wait = False,
+    show: Open = False,
     dry_run: DryRun = False,
     form: Output = output.Format.TABLE,
 ) -> int:
@@ -72,10 +82,11 @@ def generate(  # noqa: PLR0913 - each is an option of the verb
     \b
     mdctl generate "a rabbit on a meadow" --local
     mdctl generate --prompts-file prompts.txt --local --checkpoint outputs/train-wan sampling.steps=30
-    mdctl generate "a red fox in snow" --slice v6e-8 --output-dir gs://bucket/videos --seed 7
+    mdctl generate "a red fox in snow" --slice v6e-8 --output-dir gs://bucket/videos --seed 7 --wait --open
     """
+    from mdctl.cli.fetching import fetch_results
     from mdctl.cli.request import Request, asked, this_computer
-    from mdctl.cli.start import start
+    from mdctl.cli.start import Destination, start
     from mdctl.spec.catalogue import find_model
     from mdctl.spec.overrides import is_override
 
@@ -91,4 +102,6 @@ def generate(  # noqa: PLR0913 - each is an option of the verb
     layer = asked({**said, **placement}, [word for word in words or () if is_override(word)])
     source = f"generate-{find_model(model).family}" if model else DEFAULT_RECIPE
     request = Request(source=source, asked=layer, size=size, local=here, fresh_name=not local)
-    return start(request, dry_run=dry_run, form=form)
+    to = Destination(context=context, kubeconfig=kubeconfig, replace=replace)
+    then = partial(fetch_results, show=show) if wait or show else None
+    return start(request, to=to, dry_run=dry_run, form=form, then=then)

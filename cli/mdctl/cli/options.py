@@ -31,6 +31,10 @@ QueueName = Annotated[str | None, typer.Option("--queue", help="A LocalQueue of 
 MaxHours = Annotated[
     float | None, typer.Option("--max-hours", help="Stop it for good after so many hours, its state saved.")
 ]
+Replace = Annotated[
+    bool,
+    typer.Option("--replace", help="Stop and delete another job of this name first; what it wrote stays."),
+]
 Local = Annotated[bool, typer.Option("--local", help="Run on this computer instead, in the recipe's small size.")]
 Processes = Annotated[int, typer.Option("--processes", min=1, help="With --local: as many processes, as hosts are.")]
 DevicesPerProcess = Annotated[

@@ -105,6 +105,14 @@ def progress(line: str) -> None:
         _close_stdout()
 
 
+def raw(content: bytes, *, err: bool = False) -> None:
+    """Print what a command elsewhere wrote, as it is; a reader that has gone does not stop it."""
+    try:
+        typer.echo(content, nl=False, err=err)
+    except OSError:
+        _close_stdout()
+
+
 def hosts_line(host: int, width: int, line: str) -> None:
     """Print what one of several hosts wrote after its mark; `width` is that of the longest number."""
     mark = host_mark(host, width)

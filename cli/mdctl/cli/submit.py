@@ -1,6 +1,7 @@
 """`mdctl submit`."""
 
 from mdctl.cli import output
+from mdctl.cli.connection import Context, Kubeconfig
 from mdctl.cli.options import (
     DevicesPerProcess,
     DryRun,
@@ -15,6 +16,7 @@ from mdctl.cli.options import (
     Overrides,
     Processes,
     QueueName,
+    Replace,
     Size,
     SliceName,
     Source,
@@ -38,23 +40,29 @@ def submit(  # noqa: PLR0913 - each is an option of the verb
     output_dir: OutputDir = None,
     queue: QueueName = None,
     max_hours: MaxHours = None,
+    replace: Replace = False,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
     dry_run: DryRun = False,
     form: Output = output.Format.TABLE,
 ) -> int:
     """Start a job on a cluster, or --local here.
 
-    The cluster is that of your kubeconfig.
+    It is examined whole before anything is created: what would keep it from running is said at once. The same job
+    again changes nothing.
 
     \b
     mdctl submit train-wan --local
     mdctl submit train-wan --local --processes 2 --devices-per-process 2 ici_fsdp_parallelism=2
     mdctl submit train-wan --slice v5p-64 --output-dir gs://bucket/runs/1 data.path=gs://bucket/clips
     mdctl submit my.yaml training.steps=1000 --dry-run
+    mdctl submit my.yaml training.steps=2000 --replace --max-hours 12
     """
     from mdctl.cli.request import Request, asked, this_computer
-    from mdctl.cli.start import start
+    from mdctl.cli.start import Destination, start
 
     here = this_computer(local, processes, devices_per_process)
     options = placed(slice_name, num_slices, name, namespace, image, output_dir, queue, max_hours)
     request = Request(source=source, asked=asked(options, overrides or ()), size=size, local=here, fresh_name=not local)
-    return start(request, dry_run=dry_run, form=form)
+    to = Destination(context=context, kubeconfig=kubeconfig, replace=replace)
+    return start(request, to=to, dry_run=dry_run, form=form)

@@ -56,6 +56,17 @@ class Folder:
             while content := file.read(CHUNK_BYTES):
                 sink.write(content)
 
+    def write(self, name: str, content: bytes) -> None:
+        """Write a small file, whole, in the place of one that may be there."""
+        path = Path(self._path(name))
+        new = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new.write_bytes(content)
+            new.replace(path)
+        except OSError as error:
+            raise ResultsError(f"{path} cannot be written: {error.strerror}; allow it, or name another") from None
+
     def crc32c(self, name: str) -> str | None:
         """Return the checksum of a file in base64; None if there is no such file."""
         with self._reading(name):

@@ -68,6 +68,10 @@ class Store(Protocol):
         """Hand over what a file holds, piece by piece; a file that has gone since it was listed is a ResultsError."""
         ...
 
+    def write(self, name: str, content: bytes) -> None:
+        """Write a small file, whole, in the place of one that may be there."""
+        ...
+
     def crc32c(self, name: str) -> str | None:
         """Return the checksum of a file in base64; None if there is no such file."""
         ...

@@ -33,7 +33,7 @@ def suspend(cluster: Cluster, jobset: Object, say: Say) -> None:
     """
     _refuse_ended(jobset, "suspend")
     _switch(cluster, jobset, on=False)
-    _wait(cluster, jobset, _has_stopped, say)
+    _wait(cluster, jobset, has_stopped, say)
 
 
 def resume(cluster: Cluster, jobset: Object) -> None:
@@ -60,7 +60,7 @@ def cancel(cluster: Cluster, jobset: Object, say: Say) -> None:
     """
     _refuse_ended(jobset, "cancel")
     _switch(cluster, jobset, on=False)
-    _wait(cluster, jobset, _has_stopped, say)
+    _wait(cluster, jobset, has_stopped, say)
     remove(cluster, jobset, say)
 
 
@@ -81,6 +81,20 @@ def is_out_of_time(workload: Object | None) -> bool:
     """Whether Kueue stopped a job for good because its hours are used up: it would be stopped again at once."""
     evicted = find_condition(workload, "Evicted")
     return evicted is not None and evicted.holds and "MaximumExecutionTimeExceeded" in evicted.reason
+
+
+def refuse_running(cluster: Cluster, jobset: Object) -> None:
+    """Refuse a job that is not over, or may go on: what is started in its place would write where it writes.
+
+    Raises:
+        ClusterError: says how to stop it.
+    """
+    if how_it_ended(jobset) is None and not is_out_of_time(find_workload(cluster, jobset)):
+        name = jobset["metadata"]["name"]
+        raise ClusterError(
+            f"job {name} is not over, and writes to the same directory; stop it first with `mdctl cancel {name}`, or "
+            "let --replace do that"
+        )
 
 
 def _switch(cluster: Cluster, jobset: Object, *, on: bool) -> None:
@@ -129,7 +143,7 @@ def _wait(cluster: Cluster, jobset: Object, done: Callable[[Objects, Objects, Ob
             said = line
 
 
-def _has_stopped(jobsets: Objects, jobs: Objects, pods: Objects) -> bool:
+def has_stopped(jobsets: Objects, jobs: Objects, pods: Objects) -> bool:
     """Whether nothing of a job runs, nor can start; a job that is gone or over has stopped too."""
     if not jobsets or how_it_ended(jobsets[0]):
         return not any(map(_is_active, pods))

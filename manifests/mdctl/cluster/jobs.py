@@ -64,6 +64,16 @@ def how_it_ended(jobset: Object) -> str | None:
 
 def read_spec(jobset: Object) -> DiffusionJob:
     """Return the resolved job that a JobSet carries."""
+    return parse_job(_carried(jobset), f"JobSet {jobset['metadata']['name']}")
+
+
+def output_directory(jobset: Object) -> str | None:
+    """Return where a job writes, whatever version of mdctl made it."""
+    found = (_carried(jobset).get("spec") or {}).get("outputDir")
+    return None if found is None else str(found)
+
+
+def _carried(jobset: Object) -> Object:
     template = jobset["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]
     where = f"JobSet {jobset['metadata']['name']}"
-    return parse_job(parse_mapping(template["metadata"]["annotations"][SPEC_ANNOTATION], where), where)
+    return parse_mapping(template["metadata"].get("annotations", {}).get(SPEC_ANNOTATION, "{}"), where)

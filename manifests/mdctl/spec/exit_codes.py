@@ -2,6 +2,7 @@
 
 import signal
 
+TIMED_OUT = 124
 INTERRUPTED = 130
 
 EXIT_CODES = {
@@ -11,6 +12,7 @@ EXIT_CODES = {
     3: "the job failed and would fail again: out of memory, NaN, a crash loop",
     75: "preempted, and saved",
     76: "another host was lost, or nothing moved",
+    TIMED_OUT: "not in the time that `mdctl wait --timeout` gave",
     INTERRUPTED: "interrupted",
 }
 

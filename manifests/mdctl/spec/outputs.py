@@ -1,6 +1,7 @@
 """The output directory of a job, a folder or `gs://bucket/path`: the names that the worker writes and mdctl reads.
 
     job.yaml                                 the resolved spec of the newest attempt
+    cancelled.json                           the run that somebody cancelled, and when; written by mdctl, not a worker
     data.json                                the clips that the run trains on
     metrics.jsonl                            a line for each step
     evaluations.jsonl                        a line for each evaluation
@@ -23,6 +24,7 @@ Names have no `/` at either end, so that they can be joined to a directory of ei
 import re
 
 JOB = "job.yaml"
+CANCELLED = "cancelled.json"
 DATA = "data.json"
 METRICS = "metrics.jsonl"
 EVALUATION_RECORDS = "evaluations.jsonl"
