@@ -111,7 +111,7 @@ def unavailable(components: Sequence[Component] = CONTROL_PLANE) -> str | None:
     if sys.platform != "linux":
         return f"the test cluster runs on Linux, and this is {sys.platform}"
     if missing and shutil.which("go") is None:
-        return f"the test cluster needs Go 1.26 or later to build {', '.join(missing)}: install it from go.dev"
+        return f"the test cluster needs Go to build {', '.join(missing)}: install Go 1.26 or later"
     return None
 
 

@@ -201,9 +201,9 @@ def _start_all(site: Site, authority: Authority, running: list[Process]) -> None
     start("etcd", "kube-apiserver")
     api = Api(site.kubeconfig)
     _until_answers(running[1], lambda: api.text("GET", "readyz"))
-    start("kube-controller-manager", "kube-scheduler", "gke", "kubelet")
+    start("kube-scheduler", "gke", "kubelet")
     _define(site, api, authority)
-    start("jobset", "kueue", "kwok")
+    start("kube-controller-manager", "jobset", "kueue", "kwok")  # the first collects garbage of kinds that it finds
     _furnish(api)
     http = urllib3.PoolManager(retries=False)
     for name in ("jobset", "kueue"):
@@ -276,7 +276,8 @@ def _furnish(api: Api) -> None:
 
 def _start(site: Site, name: str) -> Process:
     log = site.folder / "logs" / f"{name}.log"
-    return processes.start(name, COMMANDS[name](site), log, {"PYTHONPATH": str(REPOSITORY)})
+    environment = {"PYTHONPATH": str(REPOSITORY), "GOGC": "200"}  # memory for time: there is more of it
+    return processes.start(name, COMMANDS[name](site), log, environment)
 
 
 def _until_answers(process: Process, ask: Callable[[], object]) -> None:

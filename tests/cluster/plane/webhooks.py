@@ -32,7 +32,8 @@ WEBHOOKS = "manifests/config/components/webhook/manifests.yaml"
 def definitions(kueue: int, bundle: str) -> Iterator[Object]:
     """Yield every CustomResourceDefinition; `kueue` is the port at which Kueue converts between its versions."""
     yield from _read(component("jobset").folder / BASES)
-    yield from _read(component("kwok").folder / "manifests/kustomize/crd/bases")
+    for name in ("clusterexecs", "execs"):
+        yield from _read(component("kwok").folder / f"manifests/kustomize/crd/bases/kwok.x-k8s.io_{name}.yaml")
     for old in _read(component("old-jobset").folder / BASES):
         yield _in_its_own_group(old)
     for each in _read(component("kueue").folder / BASES):
