@@ -44,9 +44,9 @@ def test_a_job_is_judged_in_all_its_forms_and_then_created(plane, cluster, names
     assert plane.api.get("JobSet", JOB, namespace)
 
 
-@pytest.mark.nodes("v6e-8")
+@pytest.mark.nodes("v5e-8")
 def test_a_job_in_a_queue_takes_requests_in_single_digits(plane, cluster, namespace):
-    create(rendered(namespace, "slice=v6e-8", "queue={name: accelerators, priority: low}"), cluster)
+    create(rendered(namespace, "slice=v5e-8", "queue={name: accelerators, priority: low}"), cluster)
     requests = asked(plane, namespace)
     assert requests[-1] == "create jobsets"
     assert len(requests) < 10, requests
@@ -104,12 +104,12 @@ def test_a_long_difference_is_cut_to_a_screen(cluster, namespace):
     assert "more lines" in str(error.value)
 
 
-@pytest.mark.nodes("v6e-8")
+@pytest.mark.nodes("v5e-8")
 def test_another_spec_takes_the_place_of_a_running_one_once_its_pods_are_gone(plane, cluster, namespace):
-    create(rendered(namespace, "slice=v6e-8", labels={LINGER: "1s"}), cluster)
+    create(rendered(namespace, "slice=v5e-8", labels={LINGER: "1s"}), cluster)
     [pod] = plane.pods.running(namespace, JOB, 1)
     said = []
-    wanted = rendered(namespace, "slice=v6e-8", "training.steps=5")
+    wanted = rendered(namespace, "slice=v5e-8", "training.steps=5")
     assert create(wanted, cluster, replace=True, say=said.append)["state"] == "replaced"
     assert "1 pod has yet to stop, with at most 300 s to save" in said[0]
     assert plane.api.find("Pod", pod["metadata"]["name"], namespace) is None
@@ -126,9 +126,9 @@ def test_what_is_wrong_is_found_before_anything_is_deleted(plane, cluster, names
     assert (after["uid"], "deletionTimestamp" in after) == (before["metadata"]["uid"], False)
 
 
-@pytest.mark.nodes("v6e-8")
+@pytest.mark.nodes("v5e-8")
 def test_a_job_that_is_over_runs_again_only_where_that_is_asked_for(plane, cluster, namespace):
-    wanted = rendered(namespace, "slice=v6e-8", labels={EXIT_CODE: "2"})
+    wanted = rendered(namespace, "slice=v5e-8", labels={EXIT_CODE: "2"})
     create(wanted, cluster)
     before = state(plane, namespace, lambda status: status.get("terminalState"))
     assert create(wanted, cluster)["state"] == "unchanged: it is over (Failed), --replace runs it again"
@@ -136,9 +136,9 @@ def test_a_job_that_is_over_runs_again_only_where_that_is_asked_for(plane, clust
     assert plane.api.get("JobSet", JOB, namespace)["metadata"]["uid"] != before["metadata"]["uid"]
 
 
-@pytest.mark.nodes("v6e-8")
+@pytest.mark.nodes("v5e-8")
 def test_a_job_that_is_being_deleted_is_no_success(plane, cluster, namespace):
-    wanted = rendered(namespace, "slice=v6e-8", labels={LINGER: "2s"})
+    wanted = rendered(namespace, "slice=v5e-8", labels={LINGER: "2s"})
     create(wanted, cluster)
     plane.pods.running(namespace, JOB, 1)
     plane.api.delete("JobSet", JOB, namespace, propagationPolicy="Foreground")

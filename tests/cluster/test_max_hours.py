@@ -14,7 +14,7 @@ TOTAL = "accumulatedPastExecutionTimeSeconds"
 
 def job(namespace, *overrides):
     hours = f"restarts.maxHours={SECONDS / 3600}"
-    return rendered(namespace, "slice=v6e-8", hours, *overrides, labels={LINGER: "1s"})
+    return rendered(namespace, "slice=v5e-8", hours, *overrides, labels={LINGER: "1s"})
 
 
 def restart(plane, namespace):
@@ -25,7 +25,7 @@ def restart(plane, namespace):
     plane.pods.running(namespace, JOB, 1)
 
 
-@pytest.mark.nodes("v6e-8")
+@pytest.mark.nodes("v5e-8")
 def test_in_a_queue_the_hours_of_all_attempts_are_one_sum_and_the_job_is_suspended(plane, namespace):
     jobset = plane.api.create(job(namespace, "queue.name=accelerators"))
     restart(plane, namespace)
@@ -40,7 +40,7 @@ def test_in_a_queue_the_hours_of_all_attempts_are_one_sum_and_the_job_is_suspend
         resume(cluster, jobset)
 
 
-@pytest.mark.nodes("v6e-8")
+@pytest.mark.nodes("v5e-8")
 def test_without_a_queue_each_attempt_has_its_hours_and_the_job_fails_with_the_first_that_uses_them_up(
     plane, namespace
 ):

@@ -1,7 +1,11 @@
 import pytest
 
 from mdctl.render.concerns import advice, concerns
-from tests.render.golden import DATA, recipe_job
+from tests.render.golden import DATA as PLACES
+from tests.render.golden import recipe_job
+
+IMAGE = "image=a.example/b:1"
+DATA = (*PLACES, IMAGE)
 
 
 def test_a_job_with_a_bucket_and_a_data_set_is_of_no_concern():
@@ -11,11 +15,12 @@ def test_a_job_with_a_bucket_and_a_data_set_is_of_no_concern():
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ([DATA[1]], ["outputDir is None"]),
-        ([DATA[1], "output_dir=/tmp/out"], ["outputDir is '/tmp/out'"]),
-        ([DATA[0]], ["data.path is None"]),
-        ([], ["outputDir", "data.path"]),
-        ([DATA[0], "dataset_type=synthetic"], []),
+        ([DATA[1], IMAGE], ["outputDir is None"]),
+        ([DATA[1], IMAGE, "output_dir=/tmp/out"], ["outputDir is '/tmp/out'"]),
+        ([DATA[0], IMAGE], ["data.path is None"]),
+        ([IMAGE], ["outputDir", "data.path"]),
+        ([DATA[0], IMAGE, "dataset_type=synthetic"], []),
+        (PLACES, ["image is unset"]),
         ([*DATA, "model.weights=demo/model"], ["model.weights is 'demo/model'"]),
         ([*DATA, "model.weights=hf://org/name"], []),
         ([*DATA, "training.checkpoint.directory=/tmp/c"], ["training.checkpoint.directory is '/tmp/c'"]),
@@ -28,18 +33,18 @@ def test_what_pods_would_lack_is_said_with_the_way_out(overrides, words):
 
 
 def test_generating_reads_from_where_pods_can():
-    overrides = ["output_dir=gs://b/o", "sampling.promptsFile=a.txt", "model.checkpoint=outputs/run"]
+    overrides = [IMAGE, "output_dir=gs://b/o", "sampling.promptsFile=a.txt", "model.checkpoint=outputs/run"]
     found = concerns(recipe_job("generate-wan", *overrides))
     assert [sentence.partition(" is ")[0] for sentence in found] == ["model.checkpoint", "sampling.promptsFile"]
 
 
 def test_generating_needs_no_data_set():
-    assert concerns(recipe_job("generate-wan", "output_dir=gs://b/o")) == []
+    assert concerns(recipe_job("generate-wan", IMAGE, "output_dir=gs://b/o")) == []
 
 
 def test_what_would_be_better_is_said_with_the_way_to_it():
     local = ["data.cache=/tmp/c", "jax_cache_dir=/tmp/j"]
     found = advice(recipe_job("train-wan", *DATA, *local))
-    assert [sentence.partition(" is ")[0] for sentence in found] == ["image", "data.cache", "compilationCacheDir"]
+    assert [sentence.partition(" is ")[0] for sentence in found] == ["data.cache", "compilationCacheDir"]
     assert all("set " in sentence for sentence in found)
-    assert advice(recipe_job("train-wan", *DATA, "image=a.example/b:1", "data.cache=gs://b/c")) == []
+    assert advice(recipe_job("train-wan", *DATA, "data.cache=gs://b/c")) == []

@@ -1,9 +1,9 @@
 """Waiting for a job that makes videos or images, and bringing them here."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import typer
 
 from mdctl.cli import output
 from mdctl.cli.whereabouts import LOCAL_OUTPUTS
@@ -58,5 +58,10 @@ def _copy(directory: str, folder: Path) -> None:
 
 def _open(path: Path) -> None:
     """Show a file with whatever the desktop shows such files with."""
-    if typer.launch(str(path)):
+    opener = {"darwin": "open", "win32": "explorer"}.get(sys.platform, "xdg-open")
+    try:
+        shown = subprocess.run([opener, str(path)], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError:
+        shown = None
+    if shown is None or shown.returncode:
         output.warning(f"{path} is there, but this computer has nothing that opens it")

@@ -23,7 +23,7 @@ NumSlices = Annotated[int | None, typer.Option("--num-slices", help="How many su
 Size = Annotated[str | None, typer.Option("--size", help="A size of the recipe: full, or small as with --local.")]
 Name = Annotated[str | None, typer.Option("--name", help="The job's name.")]
 Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="The namespace it is made in.")]
-Image = Annotated[str | None, typer.Option("--image", help="Container image; without it this version's own.")]
+Image = Annotated[str | None, typer.Option("--image", help="Container image; for all jobs: `mdctl config set image IMAGE`.")]
 OutputDir = Annotated[
     str | None, typer.Option("--output-dir", help="Where checkpoints, videos, metrics and logs go: gs://bucket/folder.")
 ]

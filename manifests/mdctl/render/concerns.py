@@ -34,6 +34,12 @@ def concerns(job: DiffusionJob) -> list[str]:
             f"data.path is {spec.data.path!r}: pods see no folder of this computer; "
             "set data.path=gs://BUCKET/FOLDER, or data.type=synthetic"
         )
+    if spec.image is None:
+        found.append(
+            f"image is unset, so pods ask for {default_image(spec.resolved_slice.kind)}, which a registry that the "
+            "cluster reads must have: build it from the Dockerfile, push it, and set image=REGISTRY/NAME:TAG, or once "
+            "for all jobs `mdctl config set image REGISTRY/NAME:TAG`"
+        )
     return found
 
 
@@ -41,12 +47,6 @@ def advice(job: DiffusionJob) -> list[str]:
     """Return one sentence for each thing that would make the job start, or start again, more surely."""
     spec = job.spec
     found = []
-    if spec.image is None:
-        found.append(
-            f"image is unset, so pods ask for {default_image(spec.resolved_slice.kind)}, which a registry that the "
-            "cluster reads must have: build it from the Dockerfile, push it, and set image=REGISTRY/NAME:TAG, or once "
-            "for all jobs `mdctl config set image REGISTRY/NAME:TAG`"
-        )
     for field, place in (
         ("data.cache", spec.data.cache if spec.task == "train" else None),
         ("compilationCacheDir", spec.compilation_cache_dir),
