@@ -1,18 +1,22 @@
 """The control plane that other tests rely on is a real one, and its nodes and webhooks do what GKE's do."""
 
 import copy
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 
 import pytest
 from kubernetes import client, config
 from kubernetes.stream import stream
 
 from mdctl.render.jobset import render_jobset
+from tests.cluster.plane import processes
 from tests.cluster.plane.api import PATIENCE, ApiError, holds
 from tests.cluster.plane.gke import variables
 from tests.cluster.plane.nodes import POOL
 from tests.cluster.plane.pods import EXIT_CODE, LINGER, STOP_CODE, WAITING, place
+from tests.cluster.plane.processes import DiedError
 from tests.cluster.plane.webhooks import OLD_JOBSET
 from tests.render.golden import DATA, recipe_job
 
@@ -223,3 +227,21 @@ def test_gke_tells_its_place_only_to_pods_of_several():
     assert variables(pod, 2) == {"TPU_WORKER_ID": "1", "TPU_WORKER_HOSTNAMES": "j-0.s,j-1.s"}
     assert variables(pod, 1) == {}
     assert variables({**pod, "spec": {}}, 2) == {}
+
+
+def test_a_component_that_dies_says_its_last_words(tmp_path):
+    died = processes.start("short", ["sh", "-c", "echo first; echo last words >&2; exit 1"], tmp_path / "short.log")
+    processes.stop([died])
+    with pytest.raises(DiedError, match=r"short ended; its log .* closes with:\nfirst\nlast words"):
+        died.check()
+
+
+def test_a_component_that_will_not_stop_is_killed(tmp_path):
+    log = tmp_path / "stubborn.log"
+    stubborn = processes.start("stubborn", ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"], log)
+    deadline = monotonic() + PATIENCE
+    while "ready" not in log.read_text() and monotonic() < deadline:
+        threading.Event().wait(0.01)
+    stubborn.check()
+    processes.stop([stubborn], patience=0.1)
+    assert not stubborn.alive

@@ -120,13 +120,17 @@ class Nodes:
     def restore(self, family: str) -> None:
         """Bring every pool of a family back to what it was, and wait until its nodes are ready."""
         for pool in (each for each in POOLS if each.family == family):
-            for pod in self._api.objects("Pod", labelSelector=LOST):
-                if pod["spec"].get("nodeName") in pool.node_names:
-                    self._mark("Pod", pod, None)
-            for node in self._api.objects("Node", labelSelector=f"{POOL}={pool.name},{LOST}"):
-                self._mark("Node", node, None)
-            self.create(pool)
-            self.until_ready(pool)
+            self.bring_back(pool)
+
+    def bring_back(self, pool: Pool) -> None:
+        """Let every node of a pool be there and ready again, and see to its pods."""
+        for pod in self._api.objects("Pod", labelSelector=LOST):
+            if pod["spec"].get("nodeName") in pool.node_names:
+                self._mark("Pod", pod, None)
+        for node in self._api.objects("Node", labelSelector=f"{POOL}={pool.name},{LOST}"):
+            self._mark("Node", node, None)
+        self.create(pool)
+        self.until_ready(pool)
 
     def until_ready(self, pool: Pool) -> None:
         """Wait until pods can go to every node of a pool."""

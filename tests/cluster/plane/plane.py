@@ -8,50 +8,30 @@
 Everything listens on 127.0.0.1, at ports that were free.
 """
 
-import base64
 import fcntl
 import json
 import secrets
 import shutil
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
-import urllib3
-
 from tests.cluster.plane import processes
-from tests.cluster.plane.api import Api, ApiError, holds
+from tests.cluster.plane.api import Api
 from tests.cluster.plane.certificates import Authority
-from tests.cluster.plane.components import (
-    COMMANDS,
-    KUEUE_NAMESPACE,
-    KUEUE_SECRET,
-    KUEUE_SERVICE,
-    PORTS,
-    REPOSITORY,
-    Site,
-)
-from tests.cluster.plane.nodes import POOLS, Nodes
+from tests.cluster.plane.components import PORTS, Site
+from tests.cluster.plane.nodes import Nodes
 from tests.cluster.plane.pods import Pods
 from tests.cluster.plane.processes import Process
 from tests.cluster.plane.queues import Queues
-from tests.cluster.plane.webhooks import configurations, definitions
+from tests.cluster.plane.starting import ADMINS, launch, start_all, until_answers
+
+__all__ = ["ADMINS", "Plane", "down", "up"]
 
 Object = dict[str, Any]
-
-ADMINS = "test:admins"
-"""A group that may do everything, and whose requests are counted."""
-
-PATIENCE = 120.0
-"""Seconds in which a component is up; the machine may be busy."""
-
-_never = threading.Event()
 
 
 class Plane:
@@ -101,9 +81,9 @@ class Plane:
     def start_apiserver(self) -> None:
         """Start the API server again, at the same port, and wait until it answers."""
         self.processes.remove(self._process("kube-apiserver"))
-        self.processes.append(_start(self.site, "kube-apiserver"))
+        self.processes.append(launch(self.site, "kube-apiserver"))
         _save(self.site, self.processes)
-        _until_answers(self._process("kube-apiserver"), lambda: self.api.text("GET", "readyz"))
+        until_answers(self._process("kube-apiserver"), lambda: self.api.text("GET", "readyz"))
 
     def restart_apiserver(self) -> None:
         """Kill the API server and start it again."""
@@ -169,10 +149,9 @@ def up(folder: Path) -> Plane:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     site = Site(folder, {name: processes.free_port() for name in PORTS})
-    authority = _certificates(site)
     running: list[Process] = []
     try:
-        _start_all(site, authority, running)
+        start_all(site, running)
     except BaseException:
         processes.stop(running)
         raise
@@ -191,119 +170,6 @@ def down(folder: Path) -> bool:
     (folder / "state.json").unlink(missing_ok=True)
     shutil.rmtree(folder / "etcd", ignore_errors=True)
     return True
-
-
-def _start_all(site: Site, authority: Authority, running: list[Process]) -> None:
-    def start(*names: str) -> None:
-        for name in names:
-            running.append(_start(site, name))
-
-    start("etcd", "kube-apiserver")
-    api = Api(site.kubeconfig)
-    _until_answers(running[1], lambda: api.text("GET", "readyz"))
-    start("kube-scheduler", "gke", "kubelet")
-    _define(site, api, authority)
-    start("kube-controller-manager", "jobset", "kueue", "kwok")  # the first collects garbage of kinds that it finds
-    _furnish(api)
-    http = urllib3.PoolManager(retries=False)
-    for name in ("jobset", "kueue"):
-        process = next(each for each in running if each.name == name)
-        _until_answers(process, partial(_ready, http, site.ports[f"{name}-health"]))
-    http.clear()
-    queues = Queues(api)
-    _until_answers(running[-2], queues.create_flavors)
-    queues.create("default")
-    for pool in POOLS:
-        Nodes(api).until_ready(pool)
-    for process in running:
-        process.check()
-    api.close()
-
-
-def _certificates(site: Site) -> Authority:
-    authority = Authority(site.folder / "certificates")
-    authority.create()
-    authority.sign("apiserver", "kube-apiserver", names=["127.0.0.1", "localhost", "kubernetes.default.svc"])
-    authority.sign("kubelet-client", "kube-apiserver-kubelet-client", ["system:masters"])
-    authority.sign("tokens", "service-accounts")
-    for server in ("kwok", "kubelet", "gke"):
-        authority.sign(server, server, names=["127.0.0.1"])
-    for name, service in (("jobset", "jobset"), ("kueue", f"{KUEUE_SERVICE}.{KUEUE_NAMESPACE}.svc")):
-        pair = authority.sign(f"{name}-webhook", service, names=[service, "127.0.0.1"])
-        folder = authority.folder / f"{name}-webhook"
-        folder.mkdir()
-        shutil.copy(pair.certificate, folder / "tls.crt")
-        shutil.copy(pair.key, folder / "tls.key")
-        shutil.copy(authority.certificate, folder / "ca.crt")
-        shutil.copy(authority.folder / "ca.key", folder / "ca.key")
-    authority.kubeconfig(site.kubeconfig, site.server, "admin", ["system:masters"])
-    return authority
-
-
-def _define(site: Site, api: Api, authority: Authority) -> None:
-    """Create what controllers need before they start."""
-    kinds = list(definitions(site.ports["kueue"], authority.bundle))
-    for each in kinds:
-        api.create(each)
-    for each in kinds:
-        api.until_one(lambda found: holds(found, "Established"), "CustomResourceDefinition", each["metadata"]["name"])
-    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": KUEUE_NAMESPACE}})
-    folder = authority.folder / "kueue-webhook"
-    data = {path.name: base64.b64encode(path.read_bytes()).decode() for path in folder.iterdir()}
-    metadata = {"name": KUEUE_SECRET, "namespace": KUEUE_NAMESPACE}
-    api.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
-    for each in configurations(site.ports["jobset"], site.ports["kueue"], site.ports["gke"], authority.bundle):
-        api.create(each)
-
-
-def _furnish(api: Api) -> None:
-    """Create nodes, let commands in pods run on this machine, and make a group that may do everything."""
-    for pool in POOLS:
-        Nodes(api).create(pool)
-    here = {"containers": [], "local": {"workDir": "/"}}
-    commands = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "ClusterExec", "metadata": {"name": "here"}}
-    api.create({**commands, "spec": {"execs": [here]}})
-    api.create(
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": ADMINS},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": ADMINS}],
-        }
-    )
-
-
-def _start(site: Site, name: str) -> Process:
-    log = site.folder / "logs" / f"{name}.log"
-    environment = {"PYTHONPATH": str(REPOSITORY), "GOGC": "200"}  # memory for time: there is more of it
-    return processes.start(name, COMMANDS[name](site), log, environment)
-
-
-def _until_answers(process: Process, ask: Callable[[], object]) -> None:
-    """Ask until there is an answer, or the process that should give it is gone.
-
-    Raises:
-        DiedError: it is gone.
-        TimeoutError: there is none in time.
-    """
-    deadline = monotonic() + PATIENCE
-    while True:
-        try:
-            ask()
-        except (ApiError, urllib3.exceptions.HTTPError) as error:
-            process.check()
-            if monotonic() > deadline:
-                raise TimeoutError(f"{process.name} does not answer after {PATIENCE:g} s: {error}") from error
-            _never.wait(0.1)
-        else:
-            return
-
-
-def _ready(http: urllib3.PoolManager, port: int) -> None:
-    response = http.request("GET", f"http://127.0.0.1:{port}/readyz", timeout=5)
-    if response.status != 200:
-        raise ApiError(response.status, {"message": response.data.decode()})
 
 
 def _save(site: Site, running: Sequence[Process]) -> None:

@@ -8,7 +8,7 @@ import random
 import signal
 import socket
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ class Process:
             raise DiedError("\n".join([f"{self.name} ended; its log {self.log} closes with:", *lines]))
 
 
-def start(name: str, argv: list[str], log: Path, environment: Mapping[str, str] | None = None) -> Process:
+def start(name: str, argv: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Process:
     """Start a program whose output goes to the end of a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -55,7 +55,7 @@ def start(name: str, argv: list[str], log: Path, environment: Mapping[str, str] 
     nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
     try:
         pid = os.posix_spawnp(
-            argv[0], argv, {**os.environ, **(environment or {})}, file_actions=[nothing, *actions], setsid=True
+            argv[0], list(argv), {**os.environ, **(environment or {})}, file_actions=[nothing, *actions], setsid=True
         )
     finally:
         os.close(file)
