@@ -35,6 +35,13 @@ def until_job(plane, namespace, condition, name=JOB):
     return plane.api.until_one(lambda found: condition(found.get("status", {})), "JobSet", name, namespace)["status"]
 
 
+def until(condition):
+    deadline = monotonic() + PATIENCE
+    while not condition():
+        assert monotonic() < deadline
+        threading.Event().wait(0.01)
+
+
 def pools_of(plane, pods):
     nodes = {node["metadata"]["name"]: node["metadata"]["labels"] for node in plane.api.objects("Node")}
     return [(place(pod)[0], nodes[pod["spec"]["nodeName"]][POOL]) for pod in pods]
@@ -231,7 +238,7 @@ def test_gke_tells_its_place_only_to_pods_of_several():
 
 def test_a_component_that_dies_says_its_last_words(tmp_path):
     died = processes.start("short", ["sh", "-c", "echo first; echo last words >&2; exit 1"], tmp_path / "short.log")
-    processes.stop([died])
+    until(lambda: not died.alive)
     with pytest.raises(DiedError, match=r"short ended; its log .* closes with:\nfirst\nlast words"):
         died.check()
 
@@ -239,9 +246,7 @@ def test_a_component_that_dies_says_its_last_words(tmp_path):
 def test_a_component_that_will_not_stop_is_killed(tmp_path):
     log = tmp_path / "stubborn.log"
     stubborn = processes.start("stubborn", ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"], log)
-    deadline = monotonic() + PATIENCE
-    while "ready" not in log.read_text() and monotonic() < deadline:
-        threading.Event().wait(0.01)
+    until(lambda: "ready" in log.read_text())
     stubborn.check()
     processes.stop([stubborn], patience=0.1)
     assert not stubborn.alive
