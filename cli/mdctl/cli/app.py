@@ -10,21 +10,27 @@ import typer
 from mdctl.cli import cluster, config, recipes
 from mdctl.cli.artifacts import artifacts
 from mdctl.cli.cancel import cancel
+from mdctl.cli.capacity import capacity
 from mdctl.cli.delete import delete
+from mdctl.cli.events import events
 from mdctl.cli.exec import execute
 from mdctl.cli.generate import generate
+from mdctl.cli.list import list_
 from mdctl.cli.logs import logs
 from mdctl.cli.output import run
+from mdctl.cli.queues import queues
 from mdctl.cli.render import render
 from mdctl.cli.resubmit import resubmit
 from mdctl.cli.resume import resume
 from mdctl.cli.schema import schema
 from mdctl.cli.slices import slices
+from mdctl.cli.status import status
 from mdctl.cli.submit import submit
 from mdctl.cli.suspend import suspend
 from mdctl.cli.validate import validate
 from mdctl.cli.version import version
 from mdctl.cli.wait import wait
+from mdctl.cli.watch import watch
 from mdctl.spec.exit_codes import EXIT_CODES
 
 app = typer.Typer(
@@ -44,7 +50,11 @@ app = typer.Typer(
 
 app.command()(submit)
 app.command()(generate)
+app.command(name="list")(list_)
+app.command()(status)
+app.command()(watch)
 app.command()(logs)
+app.command()(events)
 app.command()(artifacts)
 app.command()(wait)
 app.command()(suspend)
@@ -53,6 +63,8 @@ app.command()(cancel)
 app.command()(resubmit)
 app.command()(delete)
 app.command(name="exec")(execute)
+app.command()(queues)
+app.command()(capacity)
 app.command()(render)
 app.command()(validate)
 app.add_typer(recipes.app)

@@ -67,11 +67,26 @@ def record(found: Row, form: Format) -> None:
             document(found, form)
 
 
+def section(title: str, found: Sequence[Row] = (), lines: Iterable[str] = ()) -> None:
+    """Print lines and a table under a title, after what is printed already; nothing where there is neither."""
+    lines = list(lines)
+    if lines or found:
+        text("")
+        text(title)
+        for line in (*lines, *_table(found, indent=2)):
+            text(f"  {line}".rstrip())
+
+
 def document(data: object, form: Format = Format.YAML) -> None:
     """Print data as one YAML document, or as JSON."""
     from mdctl.spec.yaml_text import dump
 
     text(json.dumps(data, indent=2, ensure_ascii=False) if form is Format.JSON else dump(data).rstrip())
+
+
+def json_line(found: Row) -> None:
+    """Print one of many results that come one after the other, as a line."""
+    text(json.dumps(found, ensure_ascii=False))
 
 
 def planned(found: Mapping[str, Any], form: Format) -> None:
@@ -182,13 +197,13 @@ def _is_plain(stream: TextIO) -> bool:
     return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb" or not stream.isatty()
 
 
-def _table(found: Sequence[Row]) -> list[str]:
-    """Return rows under their headings, cut to the terminal's width where there is one."""
+def _table(found: Sequence[Row], indent: int = 0) -> list[str]:
+    """Return rows under their headings, cut to the terminal's width where there is one, less an indent."""
     if not found:
         return []
     lines = [[name.upper() for name in found[0]], *([_cell(value) for value in row.values()] for row in found)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    room = shutil.get_terminal_size().columns - indent if sys.stdout.isatty() else None
     joined = ("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines)
     return [line[:room].rstrip() for line in joined]
 

@@ -11,7 +11,7 @@ come to a job that is far back.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from mdctl.cluster.amounts import noun, shown
@@ -40,7 +40,7 @@ from mdctl.cluster.why import Row, Why, listed, plural
 def why_not_admitted(snapshot: Snapshot, queue: QueueView, events: Sequence[Event] = ()) -> Why:
     """Return why a job still waits in its queue; `events` are those of its Workload."""
     found = next(filter(None, _reasons(_Case(snapshot, queue, events))))
-    return Why(sentence=found.sentence, table=found.table, unread=queue.hidden)
+    return replace(found, unread=queue.hidden)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _checks(case: _Case) -> Why | None:
     )
     open_ = [each for each in checks if each["state"] != "Ready"]
     if not open_:
-        return Why(sentence="it is admitted, and about to start")
+        return Why(sentence="it is admitted, and about to start", passes=True)
     said = "; ".join(
         f"{each['name']} is {each['state']}" + (f" ({each['message']})" if each.get("message") else "")
         for each in open_

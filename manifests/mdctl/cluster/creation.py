@@ -51,7 +51,7 @@ def why_not_made(snapshot: Snapshot, events: Sequence[Event] | NotReadable, miss
         return Why(sentence=f"{missing} of its pods are not made yet; why, events tell", unread=(str(events),))
     tries = failed_tries(events)
     if not tries:
-        return Why(sentence=f"{missing} of its pods are about to be made")
+        return Why(sentence=f"{missing} of its pods are about to be made", passes=True)
     table = tuple({"name": each.object, "times": each.count, "said": each.message} for each in tries)
     return Why(sentence=meaning(snapshot, tries[-1].message), table=table)
 

@@ -3,6 +3,7 @@
 A job is a JobSet that mdctl made. Its Jobs and pods carry its name as a label, its Workload (Kueue's) carries its uid.
 """
 
+import re
 from difflib import get_close_matches
 
 from mdctl.cluster.client import Cluster, Object
@@ -73,7 +74,16 @@ def output_directory(jobset: Object) -> str | None:
     return None if found is None else str(found)
 
 
+def model_name(jobset: Object) -> str | None:
+    """Return the model of a job, without reading the rest of its spec: a list of jobs asks for hundreds."""
+    match = re.search(r"^  model:\n    name: (\S+)$", _spec_text(jobset), re.MULTILINE)
+    return match[1] if match else None
+
+
 def _carried(jobset: Object) -> Object:
+    return parse_mapping(_spec_text(jobset), f"JobSet {jobset['metadata']['name']}")
+
+
+def _spec_text(jobset: Object) -> str:
     template = jobset["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]
-    where = f"JobSet {jobset['metadata']['name']}"
-    return parse_mapping(template["metadata"].get("annotations", {}).get(SPEC_ANNOTATION, "{}"), where)
+    return str(template["metadata"].get("annotations", {}).get(SPEC_ANNOTATION, "{}"))

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from mdctl.cluster.client import Object
 from mdctl.cluster.conditions import Condition, find_condition, holds
+from mdctl.cluster.control import is_out_of_time
 from mdctl.cluster.failure import HostFailure
 from mdctl.cluster.host_state import HostState
 from mdctl.cluster.snapshot import Snapshot
@@ -82,6 +83,9 @@ def _suspended(snapshot: Snapshot, still: str) -> tuple[Phase, str]:
     still = still and f"; {still}"
     if snapshot.queue is None:
         return Phase.SUSPENDED, f"it was suspended, and `mdctl resume {name}` lets it go on{still}"
+    if is_out_of_time(workload):
+        more = f"`mdctl resubmit {name} restarts.maxHours=HOURS` gives it more"
+        return Phase.SUSPENDED, f"its hours are used up (restarts.maxHours); {more}{still}"
     if workload is not None and workload["spec"].get("active") is False:
         evicted = find_condition(workload, "Evicted")
         why = f" ({evicted.message.rstrip('.')})" if evicted and evicted.reason != "Deactivated" else ""

@@ -7,7 +7,7 @@ In a ClusterQueue jobs wait by priority, and then by age. Its parts may not all 
 one namespace only sees a part of the line, and who may not read ClusterQueues sees no quotas.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -59,6 +59,23 @@ class QueueView:
         return next((each for each in self.siblings if each["metadata"]["name"] == self.name), None)
 
     @property
+    def behind(self) -> str | None:
+        """Return the name of its ClusterQueue."""
+        return None if self.local_queue is None else str(self.local_queue["spec"]["clusterQueue"])
+
+    @property
+    def state(self) -> str:
+        """Return `Active`, or why it admits nothing."""
+        found = find_condition(self.local_queue, "Active")
+        return "Active" if found is None or found.holds else found.reason
+
+    @property
+    def num_waiting(self) -> int | None:
+        """Return how many jobs wait, of all that use the ClusterQueue where that may be read."""
+        known = self.cluster_queue if isinstance(self.cluster_queue, dict) else self.local_queue
+        return None if known is None else int(known.get("status", {}).get("pendingWorkloads") or 0)
+
+    @property
     def siblings(self) -> Objects:
         """Return the LocalQueues of the namespace."""
         found = [] if isinstance(self.local_queues, NotReadable) else self.local_queues
@@ -67,37 +84,71 @@ class QueueView:
 
 def observe_queue(cluster: Cluster, namespace: str, name: str, *, priorities: bool = False) -> QueueView:
     """Return a queue as it stands: four requests, one more for `priorities`, one for each that is refused."""
-    hidden: list[str] = []
-
-    def objects(kind: str, noun: str, *, everywhere: bool = False) -> Objects | NotReadable:
-        found = look(noun, lambda: cluster.objects(kind, namespace, everywhere=everywhere))
-        if isinstance(found, NotReadable):
-            hidden.append(noun)
-        return found
-
-    def widely(kind: str, noun: str) -> Objects | NotReadable:
-        found = objects(kind, f"{noun} of other namespaces", everywhere=True)
-        return objects(kind, noun) if isinstance(found, NotReadable) else found
-
-    local_queues, workloads = widely("LocalQueue", "LocalQueues"), widely("Workload", "Workloads")
+    eyes = _Eyes(cluster, namespace)
+    local_queues, workloads = eyes.widely("LocalQueue"), eyes.widely("Workload")
     behind = behind_queue(local_queues, namespace, name)
-    cluster_queue: Object | NotReadable | None = None
-    if behind is not None:
-        cluster_queue = look(f"ClusterQueue {behind}", lambda: cluster.get("ClusterQueue", behind))
-        if isinstance(cluster_queue, NotReadable):
-            hidden.append(f"ClusterQueue {behind}")
     return QueueView(
         name=name,
         namespace=namespace,
         local_queues=local_queues,
-        cluster_queue=cluster_queue,
-        workloads=workloads
-        if isinstance(workloads, NotReadable)
-        else in_cluster_queue(workloads, local_queues, behind),
-        flavors=objects("ResourceFlavor", "ResourceFlavors"),
-        priorities=objects("WorkloadPriorityClass", "WorkloadPriorityClasses") if priorities else [],
-        hidden=tuple(hidden),
+        cluster_queue=None if behind is None else eyes.one("ClusterQueue", behind),
+        workloads=in_cluster_queue(workloads, local_queues, behind),
+        flavors=eyes.all("ResourceFlavor"),
+        priorities=eyes.all("WorkloadPriorityClass") if priorities else [],
+        hidden=tuple(eyes.hidden),
     )
+
+
+def observe_queues(cluster: Cluster) -> list[QueueView]:
+    """Return every queue of the namespace as it stands: four requests, and one for each that is refused."""
+    eyes = _Eyes(cluster, cluster.namespace)
+    local_queues, workloads = eyes.widely("LocalQueue"), eyes.widely("Workload")
+    cluster_queues, flavors = eyes.all("ClusterQueue"), eyes.all("ResourceFlavor")
+    if isinstance(local_queues, NotReadable):
+        return []
+    known = (
+        {} if isinstance(cluster_queues, NotReadable) else {each["metadata"]["name"]: each for each in cluster_queues}
+    )
+
+    def view(local_queue: Object) -> QueueView:
+        behind = local_queue["spec"]["clusterQueue"]
+        return QueueView(
+            name=local_queue["metadata"]["name"],
+            namespace=cluster.namespace,
+            local_queues=local_queues,
+            cluster_queue=cluster_queues if isinstance(cluster_queues, NotReadable) else known.get(behind),
+            workloads=in_cluster_queue(workloads, local_queues, behind),
+            flavors=flavors,
+            hidden=tuple(eyes.hidden),
+        )
+
+    return [view(each) for each in local_queues if each["metadata"]["namespace"] == cluster.namespace]
+
+
+class _Eyes:
+    """Looks at objects of queues, and remembers what it may not see."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.hidden: list[str] = []
+        self._cluster, self._namespace = cluster, namespace
+
+    def one(self, kind: str, name: str) -> Object | NotReadable | None:
+        return self._look(f"{kind} {name}", lambda: self._cluster.get(kind, name))
+
+    def all(self, kind: str) -> Objects | NotReadable:
+        noun = f"{kind}es" if kind.endswith("s") else f"{kind}s"
+        return self._look(noun, lambda: self._cluster.objects(kind, self._namespace))
+
+    def widely(self, kind: str) -> Objects | NotReadable:
+        """Return the objects of all namespaces, or where those may not be seen, of this one."""
+        found = self._look(f"{kind}s of other namespaces", lambda: self._cluster.objects(kind, everywhere=True))
+        return self.all(kind) if isinstance(found, NotReadable) else found
+
+    def _look[T](self, what: str, ask: Callable[[], T]) -> T | NotReadable:
+        found = look(what, ask)
+        if isinstance(found, NotReadable):
+            self.hidden.append(what)
+        return found
 
 
 def behind_queue(local_queues: Objects | NotReadable, namespace: str, name: str) -> str | None:
@@ -106,8 +157,12 @@ def behind_queue(local_queues: Objects | NotReadable, namespace: str, name: str)
     return found.get((namespace, name))
 
 
-def in_cluster_queue(workloads: Objects, local_queues: Objects | NotReadable, name: str | None) -> Objects:
+def in_cluster_queue(
+    workloads: Objects | NotReadable, local_queues: Objects | NotReadable, name: str | None
+) -> Objects | NotReadable:
     """Return the Workloads in a ClusterQueue."""
+    if isinstance(workloads, NotReadable):
+        return workloads
     behind = {} if isinstance(local_queues, NotReadable) else _behind(local_queues)
 
     def place(workload: Object) -> str | None:
@@ -134,6 +189,15 @@ def quotas(cluster_queue: Object) -> list[Quota]:
         )
         for group in cluster_queue["spec"].get("resourceGroups") or ()
         for flavor in group["flavors"]
+        for each in flavor["resources"]
+    ]
+
+
+def own_usage(local_queue: Object | None) -> list[tuple[str, str, Decimal]]:
+    """Return what a LocalQueue's own jobs have of each flavour and resource."""
+    return [
+        (flavor["name"], each["name"], amount(each.get("total")))
+        for flavor in (local_queue or {}).get("status", {}).get("flavorsReservation") or ()
         for each in flavor["resources"]
     ]
 

@@ -38,7 +38,7 @@ def why_not_placed(snapshot: Snapshot, hosts: Sequence[HostState], pools: Pools 
         )
     stuck = [host for host in hosts if host.unscheduled is not None]
     if not stuck:
-        return Why(sentence=f"{plural(len(hosts), 'pod')} wait for the scheduler, which has not looked at them yet")
+        return Why(sentence=f"the scheduler is to find nodes for {plural(len(hosts), 'pod')} yet", passes=True)
     case = _Case(snapshot, stuck, pools)
     found = _by_pools(case) if isinstance(pools, Pools) else _by_scheduler(case)
     unread = [str(pools)] if isinstance(pools, NotReadable) else []

@@ -31,7 +31,7 @@ def why_not_started(namespace: str, hosts: Sequence[HostState], events: Sequence
     trouble = [each for each in known if each.reason in UNMOUNTED and each.kind == "Pod"]
     if trouble:
         return Why(sentence=_unmounted(namespace, trouble[-1]), table=table, unread=unread)
-    return Why(sentence=_on_its_way(idle), table=table, unread=unread)
+    return Why(sentence=_on_its_way(idle), table=table, unread=unread, passes=True)
 
 
 def _image(namespace: str, waiting: Waiting, where: str, events: Sequence[Event]) -> str:

@@ -14,6 +14,8 @@ class Why:
     table: tuple[Row, ...] = ()
     unread: tuple[str, ...] = ()
     """What these credentials may not look at, and might have told more."""
+    passes: bool = False
+    """Whether it is what happens to every job for a moment."""
 
 
 def listed(names: Sequence[object], most: int = 3) -> str:
