@@ -55,7 +55,9 @@ def test_the_limit_is_that_of_each_index_and_the_jobset_restarts_nothing():
     assert job["backoffLimitPerIndex"] == 7
     assert "backoffLimit" not in job, "which is of all indexes together"
     assert jobset["spec"]["failurePolicy"]["maxRestarts"] == 0
-    assert jobset_fields()["failurePolicy"]["rules"][0]["action"] == "FailJobSet"
+    (rule,) = jobset_fields()["failurePolicy"]["rules"]
+    assert rule["action"] == "FailJobSet"
+    assert not [condition for condition in rule if condition.startswith("on")], "whatever the Job fails of"
 
 
 def test_pods_have_no_names_that_gke_would_take_for_hosts_of_one_slice():

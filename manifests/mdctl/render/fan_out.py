@@ -8,7 +8,7 @@
     75    preempted                  3       starts again, not counted
     any other                        none    starts again, counted against the index's own limit
 
-The Job does all restarting, so the JobSet does none: its failure is the Job's.
+The Job does all restarting, so the JobSet does none: whatever the Job fails of, out of time included, is its failure.
 
 Pods get no names to find each other by. They need none, and a name is what GKE goes by: to TPU pods of an Indexed Job
 that have one it hands out TPU_WORKER_ID and TPU_WORKER_HOSTNAMES, as if they were the hosts of one slice.
@@ -41,14 +41,5 @@ def jobset_fields() -> Object:
     """Return what the JobSet says of its Job."""
     return {
         "network": {"enableDNSHostnames": False},
-        "failurePolicy": {
-            "maxRestarts": 0,
-            "rules": [
-                {
-                    "name": "ended",
-                    "action": "FailJobSet",
-                    "onJobFailureReasons": ["PodFailurePolicy", "FailedIndexes", "MaxFailedIndexesExceeded"],
-                }
-            ],
-        },
+        "failurePolicy": {"maxRestarts": 0, "rules": [{"name": "ended", "action": "FailJobSet"}]},
     }
