@@ -26,7 +26,7 @@ class DiedError(Exception):
 
 @dataclass(frozen=True)
 class Process:
-    """One running program; `started` tells it from another one that has the same id later."""
+    """One program; `started` tells it from another one that has the same id later, and is 0 if it ended at once."""
 
     name: str
     pid: int
@@ -38,7 +38,7 @@ class Process:
         """Say whether it still runs."""
         with suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
-        return _start_time(self.pid) == self.started
+        return 0 < self.started == _start_time(self.pid)
 
     def check(self) -> None:
         """Raise DiedError, with what it said last, unless it runs."""
