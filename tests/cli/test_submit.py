@@ -140,6 +140,29 @@ def test_generate_without_prompts_takes_the_recipes(mdctl, ran, demo):
     assert ran[0].spec.sampling.prompts_file == "demo/prompts.txt"
 
 
+def test_prompts_of_a_file_here_travel_in_the_spec_and_are_divided_among_slices(mdctl, folder):
+    (folder / "p.txt").write_text("\ufeffa fox\n\n  a hare \nein K\u00e4fer\n", encoding="utf-8")
+    words = ["--slice", "v6e-8", "--output-dir", "gs://b/o", "--image", "a/b:1", "--dry-run"]
+    found = mdctl("generate", "--prompts-file", "p.txt", "--num-slices", "3", *words)
+    template = yaml.safe_load(found.out)["spec"]["replicatedJobs"][0]["template"]["spec"]
+    sampling = yaml.safe_load(template["template"]["metadata"]["annotations"]["mdctl.dev/spec"])["spec"]["sampling"]
+    assert (sampling["prompts"], sampling["promptsFile"]) == (["a fox", "a hare", "ein K\u00e4fer"], None)
+    assert template["completions"] == 3
+    assert "prompts divided among 3 programs, each alone on a slice" in found.err
+    assert "warning" not in found.err
+    assert "numSlices is 4" in mdctl("generate", "--prompts-file", "p.txt", "--num-slices", "4", *words).err
+
+
+@pytest.mark.parametrize(("name", "content"), [("p.txt", "\n \n"), ("p.txt", "\xff"), ("p.jsonl", '{"prompt": "a"}')])
+def test_a_file_whose_prompts_cannot_travel_is_refused(mdctl, folder, name, content):
+    (folder / name).write_text(content, encoding="latin-1")
+    found = mdctl(
+        "generate", "--prompts-file", name, "--slice", "v6e-8", "--output-dir", "gs://b/o", "--image", "a/b:1"
+    )
+    assert found.code == 2
+    assert name in found.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -148,6 +171,7 @@ def test_generate_without_prompts_takes_the_recipes(mdctl, ran, demo):
         (["a fox", "--model", "wan"], "no model is called 'wan'; the nearest is 'wan2.1-t2v-"),
         (["a fox", "--seed", "-1"], "spec.sampling.seed: input should be greater than or equal to 0"),
         (["--prompts-file", "none.txt", "--local"], "sampling.promptsFile is 'none.txt', which is not here"),
+        (["--prompts-file", "none.txt"], "--prompts-file 'none.txt' cannot be read here ("),
         (["a fox", "--local", "--checkpoint", "none"], "train one first (`mdctl submit train-wan --local`)"),
     ],
 )

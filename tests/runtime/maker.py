@@ -40,7 +40,7 @@ if __name__ == "__main__":
     point, job = sys.argv[1:]
     kind, _, number = point.partition("-")
     if kind == "list":
-        generate.write_manifest = die
+        generate.write_manifest = die  # type: ignore[attr-defined] # as `generate` calls it
     else:
         {"file": before_record, "record": after_record}[kind](int(number))
     from mdctl.runtime.worker import main

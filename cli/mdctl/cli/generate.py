@@ -83,17 +83,22 @@ def generate(  # noqa: PLR0913 - each is an option of the verb
     mdctl generate "a rabbit on a meadow" --local
     mdctl generate --prompts-file prompts.txt --local --checkpoint outputs/train-wan sampling.steps=30
     mdctl generate "a red fox in snow" --slice v6e-8 --output-dir gs://bucket/videos --seed 7 --wait --open
+    mdctl generate --prompts-file prompts.txt --slice v6e-8 --num-slices 4 --output-dir gs://bucket/videos
     """
     from mdctl.cli.fetching import fetch_results
+    from mdctl.cli.prompts import carried
     from mdctl.cli.request import Request, asked, this_computer
     from mdctl.cli.start import Destination, start
     from mdctl.spec.catalogue import find_model
     from mdctl.spec.overrides import is_override
 
+    prompts = [word for word in words or () if not is_override(word)] or None
+    if prompts_file and not prompts and not local and (inside := carried(prompts_file)):
+        prompts, prompts_file = inside, None
     said = {
         "model.name": model,
         "model.checkpoint": checkpoint,
-        "sampling.prompts": [word for word in words or () if not is_override(word)] or None,
+        "sampling.prompts": prompts,
         "sampling.promptsFile": prompts_file,
         "sampling.seed": seed,
     }
