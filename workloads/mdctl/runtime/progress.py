@@ -60,4 +60,10 @@ def _bar(console: Console, what: str) -> Iterator[Tell]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(what, total=None)
-        yield lambda what, done, total: progress.update(task, description=what, completed=done, total=total)
+
+        def tell(what: str, done: int, total: int) -> None:
+            if progress.tasks[0].description != what:
+                progress.reset(task)  # the time that is left is another's
+            progress.update(task, description=what, completed=done, total=total)
+
+        yield tell
