@@ -109,6 +109,8 @@ class Cluster:
         status, answer = self._request("DELETE", self._path(like), body=body)
         if status == 404 and answer.get("details", {}).get("name"):
             return False
+        if status == 409 and uid and "UID in the precondition" in str(answer.get("message")):
+            return False  # another has its name now
         self._accepted(status, answer, self._name(like))
         return True
 

@@ -74,7 +74,8 @@ class Remote:
 
     def close(self) -> None:
         """Break the connection off; the command may go on."""
-        self._connection.close()
+        self._connection.close(timeout=0)
+        self._connection.sock.shutdown()  # left open by that where the other end closed first
 
     def code(self) -> int:
         """Return the exit code of a command that has ended.
