@@ -11,7 +11,7 @@ import yaml
 Object = dict[str, Any]
 
 CRD = ("crd/diffusionjob.yaml",)
-RBAC = ("rbac/user.yaml", "rbac/reader.yaml", "rbac/worker.yaml")
+RBAC = ("rbac/user.yaml", "rbac/reader.yaml", "rbac/observer.yaml", "rbac/worker.yaml")
 PRIORITIES = "queues/priorities.yaml"
 FLAVOR = "queues/flavor.yaml"
 QUEUE = "queues/queue.yaml"
