@@ -39,7 +39,21 @@ def test_help_lists_the_verbs_and_every_exit_code(mdctl):
         assert code in " ".join(shown.out.split())
 
 
-@pytest.mark.parametrize("verb", ["submit", "generate", "render", "validate", "slices", "schema", "recipes show"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "submit",
+        "generate",
+        "render",
+        "validate",
+        "slices",
+        "schema",
+        "logs",
+        "doctor",
+        "recipes show",
+        "cluster install",
+    ],
+)
 def test_the_help_of_a_verb_teaches_by_example(mdctl, verb):
     shown = mdctl(*verb.split(), "--help")
     assert f"  mdctl {verb} " in shown.out

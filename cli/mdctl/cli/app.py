@@ -12,6 +12,7 @@ from mdctl.cli.artifacts import artifacts
 from mdctl.cli.cancel import cancel
 from mdctl.cli.capacity import capacity
 from mdctl.cli.delete import delete
+from mdctl.cli.doctor import doctor
 from mdctl.cli.events import events
 from mdctl.cli.exec import execute
 from mdctl.cli.generate import generate
@@ -71,6 +72,7 @@ app.add_typer(recipes.app)
 app.command()(slices)
 app.command()(schema)
 app.add_typer(config.app)
+app.command()(doctor)
 app.add_typer(cluster.app)
 app.command()(version)
 

@@ -29,6 +29,8 @@ HOST_COLOURS = (
     typer.colors.BRIGHT_MAGENTA,
 )
 
+LEVELS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer.colors.RED}
+
 Row = Mapping[str, object]
 
 
@@ -139,6 +141,14 @@ def host_mark(host: int, width: int) -> str:
     """Return a host's number, in a colour of its own where there are colours."""
     mark = f"[{host}]".ljust(width + 2)
     return mark if _is_plain(sys.stdout) else typer.style(mark, fg=HOST_COLOURS[host % len(HOST_COLOURS)])
+
+
+def finding(level: str, name: str, said: str, fix: str | None) -> None:
+    """Print how something stands, with its fix below it."""
+    mark = f"{level:<4}" if _is_plain(sys.stdout) else typer.style(f"{level:<4}", fg=LEVELS[level], bold=True)
+    text(f"{mark}  {name:<11}  {said}")
+    if fix is not None:
+        text(f"{'':<4}  {'':<11}  -> {fix}")
 
 
 def note(line: str) -> None:
