@@ -12,8 +12,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from tests.cluster.plane.api import Api, holds
 from tests.cluster.plane.build import CONTROL_PLANE, CannotBuildError, build
 from tests.cluster.plane.certificates import Authority
 from tests.cluster.plane.components import REPOSITORY, Object
-from tests.cluster.plane.nodes import Pool, ready
+from tests.cluster.plane.nodes import POOL, Pool, ready
 from tests.cluster.plane.plane import Plane
 from tests.cluster.plane.processes import Process
 from tests.cluster.plane.queues import Queues
@@ -36,7 +36,12 @@ from tests.real.unmounting import unmount_below
 
 FAMILY = "v5p-16"
 POOLS = tuple(Pool(name=f"real-{letter}", family=FAMILY, slice="v5p-16", size=2) for letter in "ab")
+ALONE = Pool(name="real-alone", family="v5p-8", slice="v5p-8", size=4)
+"""What the same nodes are while each is a slice of its own (see `RealCluster.hosts_alone`)."""
+
 IMAGE = default_image("tpu")
+
+QUEUED = (*POOLS, ALONE)
 
 PATIENCE = 180.0
 """Seconds within which real nodes and pods do anything that nothing is computed for."""
@@ -51,7 +56,7 @@ class RealCluster:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         self.processes = [Process(**each) for each in state["processes"]]
         self.plane = Plane.load(folder / "plane")
-        self.queues = Queues(self.plane.api, POOLS)
+        self.queues = Queues(self.plane.api, QUEUED)
         self.nodes = nodes(folder, self.plane.site.server)
 
     @property
@@ -64,6 +69,20 @@ class RealCluster:
         """Say whether everything runs."""
         return all(process.alive for process in [*self.plane.processes, *self.processes])
 
+    @contextmanager
+    def hosts_alone(self) -> Iterator[None]:
+        """Let every node be a slice of its own meanwhile."""
+        self._label(dict.fromkeys(_names(), ALONE))
+        try:
+            yield
+        finally:
+            self._label({name: pool for pool in POOLS for name in pool.node_names})
+
+    def _label(self, pools: Mapping[str, Pool]) -> None:
+        for name, pool in pools.items():
+            labels = {**pool.resolved.node_selector, POOL: pool.name}
+            self.api.patch("Node", name, {"metadata": {"labels": labels}})
+
 
 def check_user() -> None:
     """Raise CannotBuildError where real nodes cannot be: they are for root, on Linux."""
@@ -74,8 +93,7 @@ def check_user() -> None:
 
 def nodes(folder: Path, server: str) -> list[Node]:
     """Return the nodes of all pools."""
-    names = [name for pool in POOLS for name in pool.node_names]
-    return [Node(name, index, folder / "nodes" / name, server) for index, name in enumerate(names)]
+    return [Node(name, index, folder / "nodes" / name, server) for index, name in enumerate(_names())]
 
 
 def up(folder: Path) -> RealCluster:
@@ -158,7 +176,7 @@ def _furnish(plane: Plane) -> None:
                 name,
                 patience=PATIENCE,
             )
-    queues = Queues(plane.api, POOLS)
+    queues = Queues(plane.api, QUEUED)
     queues.create_flavors()
     queues.create("default")
 
@@ -169,3 +187,7 @@ def _save(folder: Path, running: Sequence[Process]) -> None:
     temporary = folder / ".state.json"
     temporary.write_text(json.dumps(state, indent=2), encoding="utf-8")
     temporary.rename(folder / "state.json")
+
+
+def _names() -> list[str]:
+    return [name for pool in POOLS for name in pool.node_names]

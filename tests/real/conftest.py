@@ -59,7 +59,7 @@ def demo(real):
     folder = cache().with_name("demo")
     command = [sys.executable, "-m", "mdctl.demo", "prepare", "--output", str(folder)]
     subprocess.run(command, check=True, capture_output=True)
-    location = new_bucket()
+    location = bucket_of("mdctl-demo")
     for part in ("clips", "model"):
         upload(folder / part, f"{location}/{part}")
     client().bucket(location.removeprefix("gs://")).blob("prompts.txt").upload_from_filename(folder / "prompts.txt")
@@ -69,7 +69,7 @@ def demo(real):
 @pytest.fixture(scope="session")
 def runs(real):
     """Return `gs://` of a bucket for what jobs write."""
-    return new_bucket()
+    return bucket_of(f"mdctl-{secrets.token_hex(4)}")
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +100,8 @@ def undisturbed(namespace_of_jobs, demo, runs):
     return "undisturbed", output
 
 
-def new_bucket():
-    name = f"mdctl-{secrets.token_hex(4)}"
-    client().create_bucket(name)
+def bucket_of(name):
+    """Return a bucket as `gs://name`, where it is not there after making it."""
+    if not client().bucket(name).exists():
+        client().create_bucket(name)
     return f"gs://{name}"

@@ -16,7 +16,7 @@ from tests.cluster.plane.pods import JOBSET
 from tests.real import bucket
 from tests.real.cluster import IMAGE, RealCluster
 
-LONG = 900.0
+LONG = 2400.0
 """Seconds within which a job of a few dozen steps ends; two cores may be shared with much else."""
 
 LOOK_AGAIN = 1.0
@@ -56,8 +56,8 @@ class Jobs:
 
     def words(self, *words: str, name: str) -> list[str]:
         """Return what follows a verb so that pods of this namespace compute, and find the bucket."""
-        where = ["--name", name, "--namespace", self.namespace, "--queue", "accelerators", "--image", IMAGE]
-        return [*words, *where, *(f"environment.{key}={value}" for key, value in REHEARSAL.items())]
+        where = ["--name", name, "--namespace", self.namespace, "--queue", "everything", "--image", IMAGE]
+        return [*words, *where, "resources.cpu=1", *(f"environment.{key}={value}" for key, value in REHEARSAL.items())]
 
     def submit(self, *words: str, name: str) -> None:
         """Start a job."""

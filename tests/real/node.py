@@ -82,6 +82,7 @@ class Node:
             "tlsCertFile": str(authority.folder / f"node-{self.index}.crt"),
             "tlsPrivateKeyFile": str(authority.folder / f"node-{self.index}.key"),
             "containerRuntimeEndpoint": f"unix://{self.containerd.socket}",
+            "podLogsDir": str(self.folder / "pod-logs"),
             "clusterDNS": [network.HOST],
             "clusterDomain": DOMAIN,
             "resolvConf": "",

@@ -19,7 +19,9 @@ CTR = Component(name="ctr", module=_CONTAINERD, package="/cmd/ctr", directory="c
 COREDNS = Component(name="coredns", module="github.com/coredns/coredns", directory="coredns")
 KUBELET = Component(name="kubelet", module="k8s.io/kubernetes", package="/cmd/kubelet")
 
-PARTS = (KUBELET, CONTAINERD, SHIM, CTR, RUNC, COREDNS)
+KUBECTL = Component(name="kubectl", module="k8s.io/kubernetes", package="/cmd/kubectl", directory="kubectl")
+
+PARTS = (KUBELET, CONTAINERD, SHIM, CTR, RUNC, COREDNS, KUBECTL)
 
 PLUGINS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 """Where distributions put network plugins."""

@@ -57,6 +57,7 @@ def _import(containerd: Containerd, images: Mapping[str, str]) -> None:
                 archive = Path(folder) / "image.tar"
                 image.export(name, known_as, archive)
                 containerd.ctr("images", "import", "--snapshotter=overlayfs", str(archive))
+        containerd.ctr("content", "prune", "references")  # what no image has any more
     finally:
         processes.stop([process])
         unmount_below(containerd.folder, containerd.state)

@@ -1,7 +1,7 @@
 """The training job of these tests: the recipe's small size on two v5p-16 slices of two hosts each."""
 
-STEPS = 30
-EVERY = 10
+STEPS = 12
+EVERY = 4
 HOSTS = 4
 
 

@@ -1,0 +1,69 @@
+"""`mdctl generate` from a file: the prompts are divided among four pods, which are killed while they make them."""
+
+import random
+import signal
+import threading
+
+import pytest
+
+from tests.cluster.plane.api import holds
+from tests.cluster.plane.pods import is_running
+from tests.real.jobs import blob, lines, names_in, text
+
+PROMPTS = 20
+SHARDS = 4
+KILLED = 8
+
+_never = threading.Event()
+
+
+@pytest.fixture
+def prompts(demo, runs):
+    """Return the place of a file of twenty prompts."""
+    captions = text(f"{demo}/prompts.txt").splitlines()
+    made = [f"{captions[number % len(captions)]} Take {number}." for number in range(PROMPTS)]
+    place = f"{runs}/prompts.txt"
+    blob(place).upload_from_string("\n".join(made))
+    return place, made
+
+
+def test_twenty_prompts_are_made_once_each_however_often_pods_are_killed(jobs, real, demo, runs, undisturbed, prompts):
+    place, made = prompts
+    output = f"{runs}/generated"
+    words = [
+        *("generate", "--prompts-file", place, "--size", "small", "--slice", "v5p-8", "--num-slices", str(SHARDS)),
+        *("--checkpoint", undisturbed[1], "--output-dir", output),
+        f"model.weights={demo}/model",
+        f"compilationCacheDir={demo}/compiled",
+        "sampling.steps=4",
+        "batch.globalSize=1",
+        "restarts.max=50",
+    ]
+    with real.hosts_alone():
+        jobs.mdctl(*jobs.words(*words, name="generated"))
+        killed = kill_at_random(jobs, "generated", output)
+        jobset = jobs.completed("generated")
+    assert jobset["status"]["restarts"] == 0
+    assert len(killed) >= KILLED
+    records = lines(text(f"{output}/samples/manifest.jsonl"))
+    assert sorted(record["prompt"] for record in records) == sorted(made)
+    samples = names_in(f"{output}/samples")
+    assert len([name for name in samples if name.endswith(".mp4")]) == PROMPTS
+    assert {record["file"].rpartition("/")[2] for record in records} <= set(samples)
+
+
+def kill_at_random(jobs, name, output):
+    """Kill pods of a job, each at some moment of its life and in one of two ways, until it ends; return their names."""
+    chance, killed = random.Random(0), []
+    while not any(holds(jobs.api.get("JobSet", name, jobs.namespace), end) for end in ("Completed", "Failed")):
+        _never.wait(chance.uniform(5, 30))
+        running = [pod for pod in jobs.pods(name) if is_running(pod)]
+        if not running or len(killed) >= 3 * KILLED:
+            continue
+        pod = chance.choice(running)
+        if chance.random() < 0.5:
+            jobs.kill(pod, signal.SIGKILL)
+        else:
+            jobs.api.delete("Pod", pod["metadata"]["name"], jobs.namespace)
+        killed.append(pod["metadata"]["name"])
+    return killed
