@@ -187,7 +187,10 @@ def pid_of(line):
 
 def ends(pid):
     """Return whether a process that is not our child is gone soon."""
-    handle = os.pidfd_open(pid)
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
     try:
         return bool(select.select([handle], [], [], SOON)[0])
     finally:

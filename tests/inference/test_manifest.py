@@ -1,9 +1,7 @@
 import json
 from dataclasses import replace
 
-import pytest
-
-from mdctl.inference.manifest import withdraw_manifest, write_manifest
+from mdctl.inference.manifest import write_manifest
 from mdctl.inference.program import Draw
 from mdctl.inference.samples import Encoded, Origin, Wanted, commit_sample
 from tests.spec.jobs import job
@@ -66,12 +64,3 @@ def test_fewer_prompts_make_a_shorter_list(output):
     write_manifest(output, WANTED, MADE)
     write_manifest(output, WANTED[:2], MADE)
     assert len(lines(output)) == 2
-
-
-@pytest.mark.parametrize("there", [True, False])
-def test_it_is_withdrawn_whether_or_not_it_is_there(output, there):
-    make(output, 0, 1, 2)
-    if there:
-        write_manifest(output, WANTED, MADE)
-    withdraw_manifest(output)
-    assert not (output / "samples" / "manifest.jsonl").exists()

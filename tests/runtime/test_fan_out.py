@@ -100,6 +100,8 @@ def test_programs_killed_at_the_worst_moments_end_where_one_that_was_left_alone_
 
     output = epath.Path(tmp_path / "out")
     job = write(output, 3)
+    (output / "samples").mkdir(parents=True)
+    (output / "samples" / "manifest.jsonl").write_text("of an earlier job\n")
     killed = [start_shard(job, n, 3, MAKER, point) for n, point in enumerate(("file-2", "record-1", "list"))]
     assert [each.end() for each in killed] == [-9, -9, -9]
     assert len(list((output / "samples").glob("*.mp4"))) == 2 + 1 + 2

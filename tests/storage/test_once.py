@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from etils import epath
-from google.api_core.exceptions import ServiceUnavailable, TooManyRequests
+from google.api_core.exceptions import PreconditionFailed, ServiceUnavailable, TooManyRequests
 from google.cloud.storage.blob import Blob
 
 from mdctl.spec.errors import OutputError
-from mdctl.storage.once import Found, look, swap, write_new
+from mdctl.storage.once import Found, look, swap, withdraw, write_new
 from tests.workers import Process
 
 WRITERS = 8
@@ -50,6 +50,28 @@ def test_what_is_gone_by_now_is_not_as_it_was_found(folder):
     path.unlink()
     assert not swap(path, seen, b"new")
     assert look(path).content is None
+
+
+def test_what_was_found_is_withdrawn_and_nothing_newer(folder, monkeypatch):
+    monkeypatch.setattr(Blob, "delete", as_google_does)
+    path = folder / "a.json"
+    withdraw(path, look(path))
+    swap(path, Found(None), b"old")
+    seen = look(path)
+    swap(path, seen, b"new")
+    withdraw(path, seen)
+    assert look(path).content == b"new"
+    withdraw(path, look(path))
+    assert look(path).content is None
+    withdraw(path, seen)
+
+
+def as_google_does(blob, *, if_generation_match, delete=Blob.delete):
+    """Compare generations before an object is removed, which the emulator does for writes only."""
+    there = blob.bucket.get_blob(blob.name)
+    if there is not None and there.generation != if_generation_match:
+        raise PreconditionFailed("another generation")
+    delete(blob)
 
 
 def test_a_file_that_is_there_is_not_written_anew(folder):

@@ -20,7 +20,7 @@ from jaxtyping import Float32
 from mdctl.data.prompts import Prompt, read_prompts
 from mdctl.diffusion.denoise import Params
 from mdctl.diffusion.samplers.registry import flow_sampler
-from mdctl.inference.manifest import withdraw_manifest, write_manifest
+from mdctl.inference.manifest import manifest_file, write_manifest
 from mdctl.inference.program import Draw, HostConditioning, SamplingProgram, make_sampling_program
 from mdctl.inference.samples import Origin, Wanted, commit_sample, encode, read_records
 from mdctl.models.codec import Codec
@@ -34,6 +34,7 @@ from mdctl.spec.outputs import CHECKPOINTS
 from mdctl.spec.shapes import PixelShape
 from mdctl.spec.shard import WHOLE, Shard
 from mdctl.storage.checkpoints import load_item, newest_whole
+from mdctl.storage.once import look, withdraw
 from mdctl.storage.repository import local_repository
 
 logger = logging.getLogger(__name__)
@@ -60,10 +61,11 @@ def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Done, shard: S
     family = find_family(spec.catalogue_model)
     made_from = Origin(spec, trained_step(spec), sampling_shift(spec, family, repository))
     everything = wanted_samples(spec)
+    manifest = look(manifest_file(output))  # before the records: what is written from now on is true
     wanted = lacking(output, [each for n, each in enumerate(everything) if shard.has(n)], made_from)
     first = jax.process_index() == 0
     if wanted and first:
-        withdraw_manifest(output)
+        withdraw(manifest_file(output), manifest)
     if wanted:
         make(wanted, made_from, family, repository, mesh, output, done)
     if first:

@@ -4,7 +4,8 @@ samples/manifest.jsonl    a line for each prompt, in their order: number, prompt
                           checkpoint), file, sha256
 
 Whoever finds everything there writes it: of several programs the last to finish, or each of those that finish at the
-same time, and the same from each, as it says nothing but what the records say. While it is there, nothing is lacking.
+same time, and the same from each, as it says nothing but what the records say. One that was there before something was
+found to be lacking is of an earlier job, and is withdrawn.
 """
 
 import json
@@ -24,7 +25,7 @@ def write_manifest(output: epath.Path, wanted: Sequence[Wanted], made_from: Orig
     there = sum(is_made(record, each, made_from) for record, each in zip(records, wanted, strict=True))
     if there < len(wanted):
         return there
-    path = output / SAMPLES / MANIFEST
+    path = manifest_file(output)
     content = "".join(line(number, record) for number, record in enumerate(records)).encode()
     found = look(path)
     if found.content != content:
@@ -32,9 +33,9 @@ def write_manifest(output: epath.Path, wanted: Sequence[Wanted], made_from: Orig
     return there
 
 
-def withdraw_manifest(output: epath.Path) -> None:
-    """Remove the manifest of an earlier job, as something is lacking; whoever does finishes, and writes it anew."""
-    (output / SAMPLES / MANIFEST).unlink(missing_ok=True)
+def manifest_file(output: epath.Path) -> epath.Path:
+    """Return where the manifest is."""
+    return output / SAMPLES / MANIFEST
 
 
 def is_made(record: Record, wanted: Wanted, made_from: Origin) -> bool:

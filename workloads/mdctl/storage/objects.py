@@ -52,6 +52,16 @@ def replace(location: str, generation: int, content: bytes) -> bool:
     return True
 
 
+def remove(location: str, generation: int) -> None:
+    """Remove an object, if it still has this generation."""
+    try:
+        _blob(location).delete(if_generation_match=generation)
+    except (NotFound, PreconditionFailed):
+        pass
+    except (ClientError, DefaultCredentialsError) as error:
+        raise _refused(location, "removed", error) from error
+
+
 def _blob(location: str) -> Any:
     bucket, _, name = location.removeprefix("gs://").partition("/")
     return client().bucket(bucket).blob(name)

@@ -2,6 +2,7 @@
 
     found = look(path)               what is there, and which version of it that is
     swap(path, found, content)       write, unless somebody else has written since
+    withdraw(path, found)            remove, unless somebody else has written since
 
 At `gs://` the server compares. On this machine writers take turns at a lock on the folder, which the system releases
 when its holder is killed, and the file is renamed into place: whoever reads it finds one version or the other, whole.
@@ -60,6 +61,20 @@ def swap(path: epath.Path, found: Found, content: bytes) -> bool:
             return there == content
         write_whole(path, content)
         return True
+
+
+def withdraw(path: epath.Path, found: Found) -> None:
+    """Remove a file that was found, if it still is as it was."""
+    if found.content is None:
+        return
+    if is_remote(path):
+        from mdctl.storage import objects
+
+        objects.remove(str(path), found.generation)
+        return
+    with _locked(path.parent):
+        if look(path).content == found.content:
+            path.unlink()
 
 
 def write_new(path: epath.Path, content: bytes) -> None:
