@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from mdctl.cluster.client import connect
 from mdctl.cluster.snapshot import Snapshot, observe
@@ -58,10 +59,13 @@ class Stage:
         self.cluster.create(wanted)
 
     def running(self, count, name=JOB):
-        """Wait until the pods of a job run, and its Job says so; return them."""
+        """Wait until the pods of a job run, and its Job and JobSet say so; return them."""
         pods = self.plane.pods.running(self.namespace, name, count)
         place = (f"{name}-slice-0", self.namespace)
         self.plane.api.until_one(lambda job: job["status"].get("ready") == count, "Job", *place)
+        self.plane.api.until_one(
+            lambda jobset: jobset["status"]["replicatedJobsStatus"][0]["ready"], "JobSet", name, self.namespace
+        )
         return pods
 
     def until(self, condition):
@@ -201,9 +205,9 @@ SITUATIONS: tuple[Callable[[Stage], None], ...] = (
 )
 
 
-def load(name: str) -> dict[str, object]:
+def load(name: str) -> dict[str, Any]:
     """Return a recorded situation: the job's objects by kind."""
-    found: dict[str, object] = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
     return found
 
 

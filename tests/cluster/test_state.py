@@ -177,6 +177,13 @@ def test_a_list_which_sees_fewer_pods_says_the_same(name):
     assert (few.phase, few.ready, few.total) == (all_.phase, all_.ready, all_.total)
 
 
+@pytest.mark.parametrize("name", ["running", "restarted", "completed", "failed_by_mistake", "failed_too_often"])
+def test_a_list_asks_for_no_jobs_of_what_is_settled(name):
+    whole = load_snapshot(name)
+    few, all_ = (summarise(each) for each in (dataclasses.replace(whole, jobs=[], pods=[], whole=False), whole))
+    assert (few.phase, few.ready, few.total) == (all_.phase, all_.ready, all_.total)
+
+
 def test_a_workload_that_may_not_be_read_leaves_the_rest():
     snapshot = dataclasses.replace(load_snapshot("queued"), workload=NotReadable(what="Workloads", why="may not"))
     assert summarise(snapshot).phase is Phase.QUEUED

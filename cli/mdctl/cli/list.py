@@ -75,7 +75,7 @@ def _known(phases: Sequence[str]) -> set[str]:
     return {spelt[phase.lower()] for phase in phases}
 
 
-def _rows(snapshots: "Iterable[Snapshot]", records: "Iterable[RecordedJob]") -> Iterator[output.Row]:
+def _rows(snapshots: "Iterable[Snapshot]", records: "Sequence[RecordedJob]") -> Iterator[output.Row]:
     from mdctl.cli.description import from_epoch, kept_row, live_row
     from mdctl.cli.records import phases_of
     from mdctl.cluster.state import summarise
@@ -83,8 +83,8 @@ def _rows(snapshots: "Iterable[Snapshot]", records: "Iterable[RecordedJob]") -> 
     now = datetime.now(UTC)
     states = [(each, summarise(each)) for each in snapshots]
     there = {state.name for _, state in states}
-    written = {record.name: record for record in records}
-    gone = [record for name, record in written.items() if name not in there]
+    written = {record.name: record for record in reversed(records)}  # of one name the newest
+    gone = [record for record in records if record.name not in there]
     rows = [(state.created, live_row(each, state, written.get(state.name), now)) for each, state in states]
     rows += [
         (from_epoch(record.attempts.began), kept_row(record, phase, now))

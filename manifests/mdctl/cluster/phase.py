@@ -69,6 +69,17 @@ def phase_of(snapshot: Snapshot, counts: Counts, failure: HostFailure | None) ->
     return _started(snapshot, counts)
 
 
+def count_pods(snapshot: Snapshot, state: str) -> int:
+    """Return how many pods are `active`, `ready` or `succeeded`, as its Jobs say; without them, as the JobSet says."""
+    if snapshot.jobs:
+        return sum(int(each.get("status", {}).get(state) or 0) for each in snapshot.jobs)
+    told = {each.get("name"): each for each in snapshot.jobset.get("status", {}).get("replicatedJobsStatus") or ()}
+    return sum(
+        int(told.get(each["name"], {}).get(state) or 0) * int(each["template"]["spec"].get("parallelism", 1))
+        for each in snapshot.jobset["spec"].get("replicatedJobs") or ()
+    )
+
+
 def _how_failed(snapshot: Snapshot, failed: str) -> str:
     said = find_condition(snapshot.jobset, "Failed")
     message = said.message if said else "the JobSet failed"
@@ -103,7 +114,7 @@ def _restart(snapshot: Snapshot, counts: Counts, failed: str) -> tuple[Phase, st
         last = any(_is_final(each) for each in ending)
         why = failed or "a host failed"
         return (Phase.RUNNING, f"it ends: {why}{still}") if last else (Phase.RESTARTING, f"{why}{still}")
-    if counts.leaving or going or (counts.restarts and not snapshot.jobs):
+    if counts.leaving or going or (counts.restarts and not (snapshot.jobs or counts.ready)):
         return Phase.RESTARTING, f"attempt {counts.restarts + 1} begins when the one before is gone{still}"
     return None
 
@@ -133,7 +144,11 @@ def _started(snapshot: Snapshot, counts: Counts) -> tuple[Phase, str]:
 
 def _missing(snapshot: Snapshot, counts: Counts) -> str | None:
     """Return how many pods are missing, or have no node."""
-    there = sum(each.is_active or each.is_done for each in counts.hosts) if snapshot.whole else _active(snapshot)
+    there = (
+        sum(each.is_active or each.is_done for each in counts.hosts)
+        if snapshot.whole
+        else count_pods(snapshot, "active") + count_pods(snapshot, "succeeded")
+    )
     homeless = sum(each.node is None for each in counts.hosts)
     if there < counts.total:
         return f"{counts.total - there} of {plural(counts.total, 'pod')} are not there yet"
@@ -156,10 +171,6 @@ def _is_fan_out(jobset: Object) -> bool:
     return any("backoffLimitPerIndex" in each["template"]["spec"] for each in groups)
 
 
-def _active(snapshot: Snapshot) -> int:
-    return sum(_count(each, "active") + _count(each, "succeeded") for each in snapshot.jobs)
-
-
 def _has_ended(jobset: Object, how: str) -> bool:
     return jobset.get("status", {}).get("terminalState") == how or holds(jobset, how)
 
@@ -171,7 +182,3 @@ def _evicted(workload: Object | None) -> Condition | None:
 
 def _brief(condition: Condition) -> str:
     return "it was preempted" if condition.reason == "Preempted" else condition.message.rstrip(".")
-
-
-def _count(job: Object, name: str) -> int:
-    return int(job.get("status", {}).get(name) or 0)

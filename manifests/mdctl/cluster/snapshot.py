@@ -1,7 +1,8 @@
 """Jobs as they stand on a cluster: each JobSet with the Jobs, the pods and the Workload that belong to it.
 
     observe       one job: four requests
-    observe_all   every job: four requests for each 500 of them; of the pods only those that do not run yet
+    observe_all   every job: two requests, four where some are queued, starting or ending (for each 500 objects); of the
+                  pods only those that do not run yet, of Jobs and Workloads only those that their JobSet leaves open
 
 A Workload is Kueue's: there is none where the job is in no queue, or Kueue has not seen it yet.
 """
@@ -23,6 +24,9 @@ from mdctl.cluster.jobs import (
 from mdctl.cluster.readable import NotReadable, look
 
 Objects = list[Object]
+
+MANY = 80
+"""Of more jobs the objects are not asked for by name: the request would be too long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +94,14 @@ def observe_all(cluster: Cluster, *, everywhere: bool = False) -> list[Snapshot]
     def objects(kind: str, labels: str, fields: str = "") -> Objects:
         return cluster.objects(kind, labels=labels, fields=fields, everywhere=everywhere)
 
-    with ThreadPoolExecutor(4) as pool:
-        jobsets = pool.submit(all_jobs, cluster, everywhere=everywhere)
-        jobs = pool.submit(objects, "Job", JOBSET_UID_LABEL)
+    with ThreadPoolExecutor(2) as pool:
         pods = pool.submit(objects, "Pod", OURS, "status.phase=Pending")
-        workloads = pool.submit(look, "Workloads", lambda: objects("Workload", WORKLOAD_LABEL))
-        return assemble(jobsets.result(), jobs.result(), pods.result(), workloads.result(), whole=False)
+        jobsets = all_jobs(cluster, everywhere=everywhere)
+        moving = _any_of(JOBSET_UID_LABEL, filter(_is_moving, jobsets))
+        queued = _any_of(WORKLOAD_LABEL, filter(_is_queued, jobsets))
+        workloads = pool.submit(look, "Workloads", lambda: objects("Workload", queued) if queued else [])
+        jobs = objects("Job", moving) if moving else []
+        return assemble(jobsets, jobs, pods.result(), workloads.result(), whole=False)
 
 
 def assemble(
@@ -116,6 +122,26 @@ def assemble(
 
 def _place(jobset: Object) -> tuple[str, str]:
     return jobset["metadata"]["namespace"], jobset["metadata"]["name"]
+
+
+def _is_moving(jobset: Object) -> bool:
+    """Whether a JobSet's own status does not tell all: its Jobs are about to run, or to end."""
+    status, groups = jobset.get("status", {}), jobset["spec"]["replicatedJobs"]
+    if jobset["spec"].get("suspend") or status.get("terminalState"):
+        return False
+    ready = {each["name"]: each.get("ready") for each in status.get("replicatedJobsStatus") or ()}
+    return any(ready.get(each["name"]) != each.get("replicas") for each in groups)
+
+
+def _is_queued(jobset: Object) -> bool:
+    """Whether what becomes of a job is its Workload's to tell."""
+    return bool(jobset["spec"].get("suspend")) and QUEUE_LABEL in jobset["metadata"].get("labels", {})
+
+
+def _any_of(label: str, jobsets: Iterable[Object]) -> str:
+    """Return the selector of what belongs to JobSets, to any JobSet where there are many; empty for none."""
+    uids = [each["metadata"]["uid"] for each in jobsets]
+    return f"{label} in ({','.join(uids)})" if 0 < len(uids) <= MANY else label if uids else ""
 
 
 def _by_label(objects: Iterable[Object], label: str) -> dict[str, Objects]:

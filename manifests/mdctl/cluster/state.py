@@ -11,7 +11,7 @@ from mdctl.cluster.client import Object
 from mdctl.cluster.conditions import Condition, conditions, moment
 from mdctl.cluster.failure import HostFailure, first_failure
 from mdctl.cluster.host_state import HostState, read_host
-from mdctl.cluster.phase import Counts, Phase, phase_of
+from mdctl.cluster.phase import Counts, Phase, count_pods, phase_of
 from mdctl.cluster.snapshot import Snapshot
 
 __all__ = ["JobState", "Phase", "summarise"]
@@ -90,11 +90,7 @@ def _hosts(snapshot: Snapshot) -> list[HostState]:
 def _ready(snapshot: Snapshot, hosts: tuple[HostState, ...]) -> int:
     if snapshot.whole:
         return sum(each.is_ready or each.is_done for each in hosts)
-    return sum(_count(each, "ready") + _count(each, "succeeded") for each in snapshot.jobs)
-
-
-def _count(job: Object, name: str) -> int:
-    return int(job.get("status", {}).get(name) or 0)
+    return count_pods(snapshot, "ready") + count_pods(snapshot, "succeeded")
 
 
 def _total(jobset: Object) -> int:
