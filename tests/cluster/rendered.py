@@ -8,7 +8,7 @@ JOB = "trial"
 
 def rendered(namespace, *overrides, labels=None):
     """Return train-wan's JobSet: called trial, in no queue, on a slice that has no nodes, unless overrides differ."""
-    job = recipe_job("train-wan", f"run_name={JOB}", "slice=v4-8", *overrides, *DATA)
+    job = recipe_job("train-wan", f"run_name={JOB}", "slice=v4-8", *DATA, *overrides)
     job.metadata.labels.update(labels or {})
     jobset = render_jobset(job)
     jobset["metadata"]["namespace"] = namespace

@@ -42,10 +42,10 @@ def resubmit(
 
     cluster = connect(context, kubeconfig, namespace)
     before, jobset = _what_it_was(job, cluster)
-    if jobset is not None and not (replace or dry_run):
-        refuse_running(cluster, jobset)
     place = namespace or before.metadata.namespace or cluster.namespace
     wanted = _changed(before, place, overrides or ())
+    if jobset is not None and not (replace or dry_run):
+        refuse_running(cluster, jobset)
     to = Destination(context=context, kubeconfig=kubeconfig, replace=replace or jobset is not None)
     return start_on_cluster(wanted, checked_jobset(wanted), to=to, dry_run=dry_run, form=form)
 

@@ -10,6 +10,7 @@ in what applying again would fight over.
 """
 
 import difflib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,8 @@ from mdctl.spec.names import SPEC_ANNOTATION, SPEC_HASH_ANNOTATION
 
 Object = dict[str, Any]
 Say = Callable[[str], None]
+
+_NAMESPACE = re.compile(r"^  namespace: .*\n", re.MULTILINE)
 
 MAX_LINES = 24
 """Of a difference, as many as fit on a screen."""
@@ -53,7 +56,7 @@ def create(
 
 
 def difference(found: Object, wanted: Object) -> list[str]:
-    """Return the lines in which the specs of two JobSets differ."""
+    """Return the lines in which the specs of two JobSets differ; both are in one namespace, whether they name it."""
     before, after = (_spec_text(jobset).splitlines() for jobset in (found, wanted))
     lines = difflib.unified_diff(before, after, "on the cluster", "asked for", n=1, lineterm="")
     return [line for line in lines if not line.startswith("@@")]
@@ -133,7 +136,7 @@ def _hash(jobset: Object) -> str | None:
 
 def _spec_text(jobset: Object) -> str:
     template = jobset["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]
-    return str(template["metadata"]["annotations"][SPEC_ANNOTATION])
+    return _NAMESPACE.sub("", template["metadata"]["annotations"][SPEC_ANNOTATION], count=1)
 
 
 def _record(jobset: Object, state: str) -> dict[str, object]:

@@ -5,6 +5,7 @@ Objects are dicts, as `mdctl.render` makes them, so what was checked is what is 
 """
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -226,14 +227,33 @@ def connect(context: str | None = None, kubeconfig: str | None = None, namespace
         if chosen is None:
             names = ", ".join(each["name"] for each in contexts)
             raise ClusterError(f"kubeconfig has no context {context!r}; there are: {names}")
-        api = config.new_client_from_config(kubeconfig, chosen["name"])  # type: ignore[no-untyped-call] # half typed
+        with _complaints() as complaints:
+            api = config.new_client_from_config(kubeconfig, chosen["name"])  # type: ignore[no-untyped-call] # half typed
     except UNREADABLE as error:
         where = kubeconfig or "$KUBECONFIG or ~/.kube/config"
         raise ClusterError(
             f"no cluster to talk to: {where}: {_first_line(error)}; make one with "
             "`gcloud container clusters get-credentials CLUSTER --location LOCATION`, or run with --local"
         ) from None
+    if complaints:
+        raise ClusterError(
+            f"kubeconfig context {chosen['name']} gives no credentials: {complaints[0]}; log in again, or install the "
+            "program that it names, such as with `gcloud components install gke-gcloud-auth-plugin`"
+        )
     return Cluster(api, namespace or chosen["context"].get("namespace", "default"))
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """Give what the loader of a kubeconfig logs: of a program that gets no credentials it says no more than that."""
+    heard: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        yield heard
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def _first_line(error: Exception) -> str:

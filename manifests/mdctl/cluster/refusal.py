@@ -13,6 +13,7 @@ INSTALL_JOBSET = (
 # status, words in the server's message (the first row that fits), what it means and the next step
 MEANINGS = (
     (401, "", "the cluster does not accept your credentials; log in again, such as with `gcloud auth login`"),
+    (403, "system:anonymous", "the cluster does not know who you are; log in again, such as with `gcloud auth login`"),
     (403, "violates PodSecurity", "the namespace's Pod Security profile refuses its pods; use another namespace"),
     (403, "exceeded quota", "a ResourceQuota of the namespace is used up; ask for less, or for more quota"),
     (403, "", "you may not; ask the cluster's administrator for that permission"),
