@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from mdctl.render.image import default_image
@@ -163,6 +164,10 @@ def _as_real(node: Object) -> Object:
     return {**node, "metadata": metadata, "status": {}}
 
 
+def _offers(chips: Mapping[str, str], node: Object) -> bool:
+    return ready(node) and chips.items() <= node["status"]["allocatable"].items()
+
+
 def _furnish(plane: Plane) -> None:
     """Wait for the nodes, give each its chips, and create the queues of the default namespace."""
     for pool in POOLS:
@@ -170,12 +175,7 @@ def _furnish(plane: Plane) -> None:
             plane.api.until_one(lambda node: holds(node, "Ready"), "Node", name, patience=PATIENCE)
             chips = {pool.resolved.resource: pool.node(index)["status"]["capacity"][pool.resolved.resource]}
             plane.api.patch("Node", name, {"status": {"capacity": chips}}, subresource="/status")
-            plane.api.until_one(
-                lambda node, chips=chips: ready(node) and chips.items() <= node["status"]["allocatable"].items(),
-                "Node",
-                name,
-                patience=PATIENCE,
-            )
+            plane.api.until_one(partial(_offers, chips), "Node", name, patience=PATIENCE)
     queues = Queues(plane.api, QUEUED)
     queues.create_flavors()
     queues.create("default")

@@ -8,6 +8,7 @@ failed        there is none
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tests.cluster.plane.api import Object
 from tests.cluster.plane.nodes import Pool
 from tests.cluster.plane.plane import Plane
 from tests.cluster.plane.pods import EXIT_CODE, JOBSET, STOP_CODE, place
@@ -38,7 +39,7 @@ class Victim:
     """A job that runs: its pods in order of slices and hosts, and the pool of each slice."""
 
     plane: Plane
-    pods: list
+    pods: list[Object]
     pools: list[Pool]
 
     @property
