@@ -70,7 +70,7 @@ class Plane:
     def requests(self, user: str) -> list[Object]:
         """Return the audit log's entries of what a user asked of the API server."""
         lines = self.site.audit_log.read_text(encoding="utf-8").splitlines()
-        return [entry for entry in map(json.loads, lines) if entry["user"]["username"] == user]
+        return [entry for entry in map(json.loads, lines) if entry["user"].get("username") == user]
 
     def stop_apiserver(self) -> None:
         """Kill the API server, as a machine that fails does."""
