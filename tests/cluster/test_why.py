@@ -105,7 +105,7 @@ def view(*workloads, **more):
         "name": "tpu",
         "namespace": "research",
         "local_queues": [local_queue],
-        "cluster_queue": {"spec": {}, "status": {}},
+        "cluster_queue": NotReadable(what="ClusterQueue all", why="these credentials may not"),
         "workloads": list(workloads),
         "flavors": [],
     }
@@ -152,6 +152,16 @@ def test_who_comes_first_is_named_with_those_of_higher_priority():
         "than its 0): other/b, a, c0 and 2 more"
     )
     assert [row["name"] for row in found.table] == ["other/b", "a", "c0", "c1", "c2", "mine"]
+
+
+def test_one_that_takes_the_place_of_others_waits_until_they_have_saved():
+    mine = workload("mine", said=f"{START}{OTHERS}, {FULL}. Pending the preemption of 1 workload(s)")
+    victim = workload("victim")
+    message = f"Preempted to accommodate a workload (UID: {mine['metadata']['uid']}, JobUID: x) due to prioritization"
+    victim["status"]["conditions"] = [{"type": "Preempted", "status": "True", "message": message}]
+    assert why(mine, view(mine, victim)).sentence == (
+        "it takes the place of 1 job of lower priority, and waits until that has saved and stopped: victim"
+    )
 
 
 def test_one_that_kueue_has_not_come_to_is_told_its_place():
@@ -348,6 +358,15 @@ def test_an_attempt_that_is_cleared_away_is_told_with_its_grace():
     found = explain(snapshot, state, Surroundings())
     assert found.sentence.endswith("1 pod yet to stop; 1 pod may take up to 300 s to save")
     assert [(row["name"], row["attempt"]) for row in found.table] == [(0, 1)]
+
+
+def test_a_failed_try_of_an_earlier_attempt_explains_nothing():
+    snapshot = load_snapshot("unmade")
+    events = read_events(snapshot, load("unmade")["Event"])
+    for job in snapshot.jobs:
+        job["status"]["startTime"] = "2030-01-01T00:00:00Z"
+    found = explain(snapshot, summarise(snapshot), Surroundings(events=events))
+    assert (found.sentence, found.passes) == ("2 of its pods are about to be made", True)
 
 
 def test_events_recorded_of_a_job_explain_it():

@@ -11,94 +11,31 @@ come to a job that is far back.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from mdctl.cluster.amounts import noun, shown
 from mdctl.cluster.client import Object
 from mdctl.cluster.conditions import Condition, find_condition, holds
-from mdctl.cluster.demand import FIELDS
+from mdctl.cluster.demand import FIELDS, covered_by, demand, uncovered, unfitting
 from mdctl.cluster.events import Event
 from mdctl.cluster.jobs import PRIORITY_LABEL
-from mdctl.cluster.queues import (
-    QueueView,
-    flavors_of,
-    holding,
-    job_of,
-    namespace_of,
-    priority,
-    quotas,
-    requests,
-    waiting,
-)
+from mdctl.cluster.queues import QueueView, quotas, requests
 from mdctl.cluster.readable import NotReadable
 from mdctl.cluster.snapshot import Snapshot
-from mdctl.cluster.verdicts import Tried, Verdict, preemptions, preemptor, read_verdicts
-from mdctl.cluster.why import Row, Why, listed, plural
+from mdctl.cluster.standing import Standing
+from mdctl.cluster.verdicts import Verdict, preemptions
+from mdctl.cluster.why import Why, listed, plural
+from mdctl.render.cuts import cut_pod
 
 
 def why_not_admitted(snapshot: Snapshot, queue: QueueView, events: Sequence[Event] = ()) -> Why:
     """Return why a job still waits in its queue; `events` are those of its Workload."""
-    found = next(filter(None, _reasons(_Case(snapshot, queue, events))))
+    found = next(filter(None, _reasons(Standing(snapshot, queue, events))))
     return replace(found, unread=queue.hidden)
 
 
-@dataclass(frozen=True)
-class _Case:
-    snapshot: Snapshot
-    queue: QueueView
-    events: Sequence[Event]
-
-    @property
-    def workload(self) -> Object:
-        return self.snapshot.known_workload or {"metadata": {}, "spec": {}}
-
-    @property
-    def said(self) -> str:
-        """Return what Kueue says of its last try."""
-        found = find_condition(self.workload, "QuotaReserved")
-        return found.message if found and not found.holds else ""
-
-    def tried(self, *verdicts: Verdict) -> list[Tried]:
-        """Return what Kueue found of the flavours that it tried; only some verdicts, where they are named.
-
-        A try goes on behind the last flavour of the one before, and may so leave out the only one of the right nodes.
-        Then events still tell of it.
-        """
-        found = read_verdicts(self.said)
-        if found and all(each.verdict is Verdict.OTHER_NODES for each in found):
-            told = [read_verdicts(each.message) for each in self.events if each.reason == "Pending"]
-            more = [each for each in told if any(tried.verdict is not Verdict.OTHER_NODES for tried in each)]
-            found = more[-1] if more else found
-        return [each for each in found if not verdicts or each.verdict in verdicts]
-
-    @property
-    def cluster_queue(self) -> Object | None:
-        return None if isinstance(self.queue.cluster_queue, NotReadable) else self.queue.cluster_queue
-
-    @property
-    def flavors(self) -> set[str | None]:
-        """Return the flavours that the queue has, as its LocalQueue tells."""
-        status = (self.queue.local_queue or {}).get("status", {})
-        return {each["name"] for each in status.get("flavorsReservation") or ()}
-
-    @property
-    def others(self) -> list[Object]:
-        """Return the Workloads in the same ClusterQueue, this one among them."""
-        return [] if isinstance(self.queue.workloads, NotReadable) else self.queue.workloads
-
-    @property
-    def before(self) -> list[Object]:
-        """Return the Workloads that wait before this one."""
-        line = waiting(self.others)
-        place = next((index for index, each in enumerate(line) if self.is_this(each)), 0)
-        return line[:place]
-
-    def is_this(self, workload: Object) -> bool:
-        return bool(workload["metadata"].get("uid") == self.workload["metadata"].get("uid"))
-
-
-def _reasons(case: _Case) -> Iterator[Why | None]:
+def _reasons(case: Standing) -> Iterator[Why | None]:
     """Yield the reason of each kind where it applies, the one that explains most first."""
     yield _no_queue(case)
     yield _unseen(case)
@@ -107,13 +44,14 @@ def _reasons(case: _Case) -> Iterator[Why | None]:
     yield _not_covered(case)
     yield _never(case)
     yield _no_flavor(case)
+    yield _not_tried(case)
     yield _preempting(case)
     yield _full(case)
     yield _no_domain(case)
     yield _in_line(case)
 
 
-def _no_queue(case: _Case) -> Why | None:
+def _no_queue(case: Standing) -> Why | None:
     name, namespace = case.queue.name, case.queue.namespace
     if isinstance(case.queue.local_queues, NotReadable) or case.queue.local_queue is not None:
         return None
@@ -122,7 +60,7 @@ def _no_queue(case: _Case) -> Why | None:
     return Why(sentence=f"namespace {namespace} has no queue {name!r}; {there}; submit it again with another --queue")
 
 
-def _unseen(case: _Case) -> Why | None:
+def _unseen(case: Standing) -> Why | None:
     """Return why there is no Workload."""
     if isinstance(case.snapshot.workload, NotReadable):
         return Why(sentence=f"it waits in queue {case.queue.name}; what for, its Workload tells, which may not be read")
@@ -143,7 +81,7 @@ def _unseen(case: _Case) -> Why | None:
     )
 
 
-def _checks(case: _Case) -> Why | None:
+def _checks(case: Standing) -> Why | None:
     if not holds(case.workload, "QuotaReserved"):
         return None
     checks = case.workload["status"].get("admissionChecks") or ()
@@ -160,7 +98,7 @@ def _checks(case: _Case) -> Why | None:
     return Why(sentence=f"quota is reserved, and it waits for admission checks: {said}", table=table)
 
 
-def _inactive(case: _Case) -> Why | None:
+def _inactive(case: Standing) -> Why | None:
     """Return why the queue admits nothing at all."""
     name, local = case.queue.name, _inactivity(case.queue.local_queue)
     behind = (case.queue.local_queue or {"spec": {}})["spec"].get("clusterQueue")
@@ -182,7 +120,7 @@ def _inactive(case: _Case) -> Why | None:
     return None
 
 
-def _not_covered(case: _Case) -> Why | None:
+def _not_covered(case: Standing) -> Why | None:
     found = case.tried(Verdict.UNCOVERED)
     if not found:
         return None
@@ -196,7 +134,7 @@ def _not_covered(case: _Case) -> Why | None:
     )
 
 
-def _never(case: _Case) -> Why | None:
+def _never(case: Standing) -> Why | None:
     """Return why the quota is too small for the job even when nobody else has any."""
     found = case.tried(Verdict.TOO_SMALL)
     if not found or case.tried(Verdict.FULL, Verdict.NO_DOMAIN):
@@ -206,11 +144,11 @@ def _never(case: _Case) -> Why | None:
         sentence=f"it asks for {first.wanted} {noun(first.resource)}, and queue {case.queue.name} never has more than "
         f"{first.most} (flavour {first.flavor}), so it is never admitted; submit it again with a smaller slice, or "
         "fewer of them, or ask for more quota",
-        table=_flavors(case),
+        table=case.flavor_rows(),
     )
 
 
-def _no_flavor(case: _Case) -> Why | None:
+def _no_flavor(case: Standing) -> Why | None:
     tried = case.tried()
     if not tried or any(each.verdict is not Verdict.OTHER_NODES for each in tried):
         return None
@@ -219,25 +157,35 @@ def _no_flavor(case: _Case) -> Why | None:
     return Why(
         sentence=f"queue {case.queue.name} has nothing for nodes with {_selector(case.snapshot)}: none of its flavours "
         "is of that kind; submit it again with another slice (see `mdctl capacity`), or to another queue",
-        table=_flavors(case),
+        table=case.flavor_rows(),
     )
 
 
-def _preempting(case: _Case) -> Why | None:
+def _not_tried(case: Standing) -> Why | None:
+    """Return why a job that Kueue has not come to can never be admitted."""
+    if case.said or case.cluster_queue is None or isinstance(case.queue.flavors, NotReadable):
+        return None
+    name, asked = case.queue.name, demand(case.snapshot.jobset, cut_pod(case.snapshot.jobset))
+    problems = uncovered(asked, name, covered_by(case.cluster_queue))
+    problems += unfitting(asked, name, case.cluster_queue, case.queue.flavors)
+    return Why(sentence=problems[0]) if problems else None
+
+
+def _preempting(case: Standing) -> Why | None:
     if not (count := preemptions(case.said)):
         return None
     uid = case.workload["metadata"].get("uid")
     victims = [each for each in case.others if uid and uid in _stopped_for(each)]
-    names = f": {listed([_named(case, each) for each in victims])}" if victims else ""
+    names = f": {listed([case.named(each) for each in victims])}" if victims else ""
     until = "that has" if count == 1 else "those have"
     return Why(
         sentence=f"it takes the place of {plural(count, 'job')} of lower priority, and waits until {until} saved and "
         f"stopped{names}",
-        table=_line(case),
+        table=case.line(),
     )
 
 
-def _full(case: _Case) -> Why | None:
+def _full(case: Standing) -> Why | None:
     found = case.tried(Verdict.FULL)
     if not found:
         return None
@@ -251,82 +199,28 @@ def _full(case: _Case) -> Why | None:
         used, nominal = (shown(first.resource, each) for each in (quota.used, quota.nominal))
         amounts = f"{used} of {nominal} are taken, and it needs {wanted}"
     return Why(
-        sentence=f"{_again(case)}queue {case.queue.name} is full: of {noun(first.resource)} (flavour {first.flavor}) "
-        f"{amounts}; {_position(case)}",
-        table=_line(case, first.flavor),
+        sentence=f"{case.again()}queue {case.queue.name} is full: of {noun(first.resource)} (flavour {first.flavor}) "
+        f"{amounts}; {case.position()}",
+        table=case.line(first.flavor),
     )
 
 
-def _no_domain(case: _Case) -> Why | None:
+def _no_domain(case: Standing) -> Why | None:
     found = case.tried(Verdict.NO_DOMAIN)
     if not found:
         return None
     return Why(
-        sentence=f"{_again(case)}there is quota, but no part of the cluster has room for a whole slice now "
-        f"({found[0].said}); {_position(case)}",
-        table=_line(case),
+        sentence=f"{case.again()}there is quota, but no part of the cluster has room for a whole slice now "
+        f"({found[0].said}); {case.position()}",
+        table=case.line(),
     )
 
 
-def _in_line(case: _Case) -> Why:
+def _in_line(case: Standing) -> Why:
     said = f" ({case.said})" if case.said and "couldn't assign" not in case.said else ""
     return Why(
-        sentence=f"{_again(case)}it waits in queue {case.queue.name}{said}; {_position(case)}", table=_line(case)
+        sentence=f"{case.again()}it waits in queue {case.queue.name}{said}; {case.position()}", table=case.line()
     )
-
-
-def _position(case: _Case) -> str:
-    """Return who comes first, in half a sentence."""
-    if isinstance(case.queue.workloads, NotReadable):
-        return "who waits before it may not be read"
-    before, mine = case.before, priority(case.workload)
-    here = ", in this namespace," if "Workloads of other namespaces" in case.queue.hidden else ""
-    if not before:
-        return f"it is the next{here} in line" if here else "it is the next in line"
-    higher = [each for each in before if priority(each) > mine]
-    names = listed([_named(case, each) for each in before])
-    rank = f" ({len(higher)} of higher priority than its {mine})" if higher else ""
-    return f"{plural(len(before), 'job')}{here} {'waits' if len(before) == 1 else 'wait'} before it{rank}: {names}"
-
-
-def _line(case: _Case, flavor: str | None = None) -> tuple[Row, ...]:
-    """Return who has the quota and who waits, in order, up to this job."""
-    having = [each for each in holding(case.others) if flavor is None or flavor in flavors_of(each)]
-    rows = [(each, "has quota") for each in having] + [(each, "waits before it") for each in case.before]
-    return tuple(_row(case, each, state) for each, state in [*rows, (case.workload, "this job")] if each["metadata"])
-
-
-def _row(case: _Case, workload: Object, state: str) -> Row:
-    asked = [f"{shown(name, number)} {noun(name)}" for name, number in sorted(requests(workload).items())]
-    return {
-        "name": _named(case, workload),
-        "state": state,
-        "priority": priority(workload),
-        "asks for": ", ".join(asked),
-        "since": workload["metadata"]["creationTimestamp"],
-    }
-
-
-def _flavors(case: _Case) -> tuple[Row, ...]:
-    return tuple({"name": each.flavor, "verdict": str(each)} for each in case.tried() if each.flavor)
-
-
-def _again(case: _Case) -> str:
-    """Return why it waits once more, where it has run before."""
-    evicted = find_condition(case.workload, "Evicted")
-    if evicted is None or not evicted.holds:
-        return ""
-    if evicted.reason != "Preempted":
-        return f"it was stopped ({evicted.message.rstrip('.')}), and now "
-    owners = {owner["uid"]: each for each in case.others for owner in each["metadata"].get("ownerReferences") or ()}
-    other = owners.get(preemptor(evicted.message) or "")
-    by = f" by {_named(case, other)} (priority {priority(other)})" if other else ""
-    return f"it was preempted{by}, and now "
-
-
-def _named(case: _Case, workload: Object) -> str:
-    place = namespace_of(workload)
-    return job_of(workload) if place == case.queue.namespace else f"{place}/{job_of(workload)}"
 
 
 def _inactivity(queue: Object | None) -> Condition | None:

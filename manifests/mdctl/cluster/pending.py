@@ -82,14 +82,22 @@ def explain(snapshot: Snapshot, state: JobState, around: Surroundings) -> Why | 
 def _pending(snapshot: Snapshot, state: JobState, around: Surroundings) -> Why:
     unplaced = [host for host in state.hosts if host.node is None]
     missing = state.total - sum(host.is_active or host.is_done for host in state.hosts)
-    if missing and (failed_tries(around.events) or not unplaced):
-        return why_not_made(snapshot, around.events, missing)
+    tries = _since_it_began(state, around.events)
+    if missing and (failed_tries(tries) or not unplaced):
+        return why_not_made(snapshot, tries, missing)
     found = why_not_placed(snapshot, unplaced, around.pools)
     grows = [] if isinstance(around.events, NotReadable) else around.events
     growing = next((each.message for each in reversed(grows) if each.reason == "TriggeredScaleUp"), None)
     if growing:
         return Why(sentence=f"the cluster is adding nodes for it ({growing})", table=found.table, unread=found.unread)
     return found
+
+
+def _since_it_began(state: JobState, events: Sequence[Event] | NotReadable) -> Sequence[Event] | NotReadable:
+    """Return the events of the newest attempt."""
+    if isinstance(events, NotReadable) or state.started is None:
+        return events
+    return [each for each in events if each.last >= state.started]
 
 
 def _stopping(snapshot: Snapshot, state: JobState) -> Why:

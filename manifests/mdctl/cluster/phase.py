@@ -46,25 +46,26 @@ class Counts:
     restarts: int
 
     @property
-    def still(self) -> int:
-        """Return how many pods have been told to stop and have not."""
-        return sum(each.is_active and each.leaves for each in (*self.hosts, *self.leaving))
+    def active(self) -> int:
+        """Return how many pods have not ended."""
+        return sum(each.is_active for each in (*self.hosts, *self.leaving))
 
 
 def phase_of(snapshot: Snapshot, counts: Counts, failure: HostFailure | None) -> tuple[Phase, str]:
     """Return the phase, and one sentence that says why it is so."""
     jobset = snapshot.jobset
     failed = str(failure) if failure else ""
-    still = f"{plural(counts.still, 'pod')} yet to stop" if counts.still else ""
+    stopping = f"{plural(counts.active, 'pod')} yet to stop" if counts.active else ""
+    still = stopping and f"; {stopping}"
     if "deletionTimestamp" in jobset["metadata"]:
-        return Phase.DELETING, still or "it is being deleted"
+        return Phase.DELETING, stopping or "it is being deleted"
     if _has_ended(jobset, "Completed"):
         return Phase.COMPLETED, "every host is done"
     if _has_ended(jobset, "Failed"):
         return Phase.FAILED, _how_failed(snapshot, failed)
     if jobset["spec"].get("suspend"):
         return _suspended(snapshot, still)
-    if (restart := _restart(snapshot, counts, failed)) is not None:
+    if (restart := _restart(snapshot, counts, failed, still)) is not None:
         return restart
     return _started(snapshot, counts)
 
@@ -91,7 +92,6 @@ def _how_failed(snapshot: Snapshot, failed: str) -> str:
 
 def _suspended(snapshot: Snapshot, still: str) -> tuple[Phase, str]:
     workload, name = snapshot.known_workload, snapshot.name
-    still = still and f"; {still}"
     if snapshot.queue is None:
         return Phase.SUSPENDED, f"it was suspended, and `mdctl resume {name}` lets it go on{still}"
     if is_out_of_time(workload):
@@ -105,11 +105,10 @@ def _suspended(snapshot: Snapshot, still: str) -> tuple[Phase, str]:
     return Phase.QUEUED, f"it waits in queue {snapshot.queue}{again}{still}"
 
 
-def _restart(snapshot: Snapshot, counts: Counts, failed: str) -> tuple[Phase, str] | None:
+def _restart(snapshot: Snapshot, counts: Counts, failed: str, still: str) -> tuple[Phase, str] | None:
     """Return what is said while an attempt is cleared away; None where it is not."""
     ending = [each for each in snapshot.jobs if holds(each, "FailureTarget") or holds(each, "Failed")]
     going = [each for each in snapshot.jobs if "deletionTimestamp" in each["metadata"]]
-    still = f"; {plural(counts.still, 'pod')} yet to stop" if counts.still else ""
     if ending:
         last = any(_is_final(each) for each in ending)
         why = failed or "a host failed"
