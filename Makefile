@@ -25,6 +25,7 @@ stamp = $(1)/installed-$(shell cat requirements/$(2).lock pyproject.toml | cksum
 TEST := $(call stamp,.venv,test)
 TPU := $(call stamp,.venv-tpu,tpu)
 PARITY := $(call stamp,.venv-parity,parity)
+XPK := $(call stamp,.venv-xpk,xpk)
 RUN := .venv/bin/
 
 .PHONY: help
@@ -97,6 +98,13 @@ burst: $(TEST) ## 500 jobs at once on the test cluster: each ends, once; request
 parity: $(TEST) $(PARITY) ## compare with diffusers and transformers, run live
 	$(RUN)python -m tests.parity
 
+.PHONY: xpk
+xpk: $(XPK) ## install xpk beside mdctl, for --via xpk
+
+.PHONY: xpk-test
+xpk-test: $(TEST) $(XPK) ## compare what mdctl renders with what xpk would create
+	$(RUN)pytest -m xpk tests/xpk
+
 .PHONY: fit
 fit: $(TPU) ## compile train-wan for v5p-64 with libtpu and print whether it fits
 	.venv-tpu/bin/python benchmarks/fit.py
@@ -126,6 +134,12 @@ lock: $(TEST) ## resolve again and write the locks; UPGRADE=1 takes the newest v
 
 .venv-parity/installed-%:
 	$(call install,.venv-parity,parity)
+	@touch $@
+
+# by uv, for pip takes a pinned package with an extra for one that has no pin
+.venv-xpk/installed-%: | $(TEST)
+	$(RUN)uv venv --quiet --clear --python $(RUN)python .venv-xpk
+	$(RUN)uv pip install --quiet --python .venv-xpk/bin/python --require-hashes --requirement requirements/xpk.lock
 	@touch $@
 
 # $(call install,ENVIRONMENT,LOCK): make the environment where there is none, and install exactly the lock's hashes

@@ -18,3 +18,4 @@ for extra in operator test tpu gpu; do
     hashed --extra "$extra" -o "requirements/$extra.lock"
 done
 compile "$@" --generate-hashes -c requirements/constraints.txt requirements/parity.in -o requirements/parity.lock
+compile "$@" --generate-hashes requirements/xpk.in -o requirements/xpk.lock

@@ -1,9 +1,7 @@
 """`mdctl doctor`."""
 
-import shutil
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mdctl.cli import output
@@ -13,9 +11,6 @@ from mdctl.cli.options import Output
 if TYPE_CHECKING:
     from mdctl.cli.settings import Settings
     from mdctl.cluster.doctor import Check
-
-XPK = Path(".venv-xpk/bin/xpk")
-"""Where `make xpk` installs it."""
 
 
 def doctor(
@@ -61,6 +56,7 @@ def _cluster(settings: "Settings", *connection: str | None) -> "Iterator[Check]"
 
 def _here(settings: "Settings") -> "Iterator[Check]":
     """Yield what is right and what is missing on this computer."""
+    from mdctl.cli.xpk import find_xpk
     from mdctl.cluster.doctor import Check, Level
 
     yield _output_dir(settings.output_dir)
@@ -69,10 +65,8 @@ def _here(settings: "Settings") -> "Iterator[Check]":
         yield Check(name="image", level=Level.WARN, said="none is set: each job must name one", fix=fix)
     else:
         yield Check(name="image", level=Level.OK, said=settings.image)
-    xpk = shutil.which("xpk") or (str(XPK) if XPK.exists() else None)
-    yield Check(
-        name="xpk", level=Level.OK, said=xpk or "not found; only --via xpk needs it, and `make xpk` installs it"
-    )
+    said = find_xpk() or "not found; only --via xpk needs it, and `make xpk` installs it"
+    yield Check(name="xpk", level=Level.OK, said=said)
 
 
 def _output_dir(place: str | None) -> "Check":

@@ -18,6 +18,7 @@ from mdctl.cli.options import (
     NumSlices,
     Output,
     OutputDir,
+    PresetName,
     Processes,
     QueueName,
     Replace,
@@ -68,6 +69,7 @@ def generate(  # noqa: PLR0913 - each is an option of the verb
     queue: QueueName = None,
     max_hours: MaxHours = None,
     replace: Replace = False,
+    preset: PresetName = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
     wait: Wait = False,
@@ -106,7 +108,7 @@ def generate(  # noqa: PLR0913 - each is an option of the verb
     placement = placed(slice_name, num_slices, name, namespace, image, output_dir, queue, max_hours)
     layer = asked({**said, **placement}, [word for word in words or () if is_override(word)])
     source = f"generate-{find_model(model).family}" if model else DEFAULT_RECIPE
-    request = Request(source=source, asked=layer, size=size, local=here, fresh_name=not local)
+    request = Request(source=source, asked=layer, size=size, local=here, fresh_name=not local, preset=preset)
     to = Destination(context=context, kubeconfig=kubeconfig, replace=replace)
     then = partial(fetch_results, show=show) if wait or show else None
     return start(request, to=to, dry_run=dry_run, form=form, then=then)

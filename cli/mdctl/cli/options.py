@@ -1,10 +1,24 @@
 """The options that several verbs share: each is one type, with its help."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from mdctl.cli.output import Format
+
+
+class Preset(StrEnum):
+    """A kind of cluster, and what it calls things."""
+
+    XPK = "xpk"
+
+
+class Via(StrEnum):
+    """Another tool that can create a job."""
+
+    XPK = "xpk"
+
 
 Source = Annotated[
     str,
@@ -23,11 +37,20 @@ NumSlices = Annotated[int | None, typer.Option("--num-slices", help="How many su
 Size = Annotated[str | None, typer.Option("--size", help="A size of the recipe: full, or small as with --local.")]
 Name = Annotated[str | None, typer.Option("--name", help="The job's name.")]
 Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="The namespace it is made in.")]
-Image = Annotated[str | None, typer.Option("--image", help="Container image; for all jobs: `mdctl config set image IMAGE`.")]
+Image = Annotated[
+    str | None, typer.Option("--image", help="Container image; for all jobs: `mdctl config set image IMAGE`.")
+]
 OutputDir = Annotated[
     str | None, typer.Option("--output-dir", help="Where checkpoints, videos, metrics and logs go: gs://bucket/folder.")
 ]
 QueueName = Annotated[str | None, typer.Option("--queue", help="A LocalQueue of Kueue.")]
+PresetName = Annotated[
+    Preset | None, typer.Option("--preset", help="For a cluster made by xpk: its queue, priority, namespace and label.")
+]
+ViaTool = Annotated[
+    Via | None, typer.Option("--via", help="Print the command of xpk that creates the same job, for a cluster it made.")
+]
+Run = Annotated[bool, typer.Option("--run", help="With --via: run that command.")]
 MaxHours = Annotated[
     float | None, typer.Option("--max-hours", help="Stop it for good after so many hours, its state saved.")
 ]

@@ -9,6 +9,7 @@ from mdctl.cli.options import (
     NumSlices,
     OutputDir,
     Overrides,
+    PresetName,
     QueueName,
     Size,
     SliceName,
@@ -30,6 +31,7 @@ def render(  # noqa: PLR0913 - each is an option of the verb
     output_dir: OutputDir = None,
     queue: QueueName = None,
     max_hours: MaxHours = None,
+    preset: PresetName = None,
 ) -> None:
     """Print what Kubernetes gets for a job.
 
@@ -44,7 +46,7 @@ def render(  # noqa: PLR0913 - each is an option of the verb
     from mdctl.render.concerns import advice, concerns
 
     options = placed(slice_name, num_slices, name, namespace, image, output_dir, queue, max_hours)
-    request = Request(source=source, asked=asked(options, overrides or ()), size=size)
+    request = Request(source=source, asked=asked(options, overrides or ()), size=size, preset=preset)
     job = request.job()
     jobset = checked_jobset(job)
     output.notes(request.explanation(job))

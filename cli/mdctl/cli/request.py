@@ -1,6 +1,6 @@
 """From what a person typed to a DiffusionJob, by laying one mapping over another:
 
-    settings of the user  <  recipe, or file  <  size of the recipe  <  options  <  overrides, the last on top
+    the user's settings  <  preset  <  recipe, or file  <  size of the recipe  <  options  <  overrides, the last on top
 
 With `--local` the settings, which are for clusters, are left out.
 """
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mdctl.cli.options import Preset
 from mdctl.cli.settings import read_settings
+from mdctl.render import xpk
 from mdctl.spec.errors import SpecError
 from mdctl.spec.fields import find_field, in_yaml_spelling
 from mdctl.spec.job import DiffusionJob
@@ -53,6 +55,8 @@ class Request:
     local: Local | None = None
     fresh_name: bool = False
     """Whether a name that nobody gave ends in five random characters."""
+    preset: Preset | None = None
+    """The kind of cluster that it is for."""
 
     @property
     def resolved_size(self) -> str | None:
@@ -75,8 +79,10 @@ class Request:
         if self.fresh_name and self.resolved_size and "name" not in self.asked.get("metadata", {}):
             name = f"{name}-{random_suffix()}"
             job = merge(job, {"metadata": {"name": name}})
-        under = {"spec": {"outputDir": f"outputs/{name}"}} if self.local else read_settings().layer(name)
+        under = {"spec": {"outputDir": f"outputs/{name}"}} if self.local else self._defaults(job, name)
         resolved = parse_job(_fill(job, under), where=self.source)
+        if self.preset is not None:
+            xpk.check(resolved)
         if self.local and resolved.spec.resolved_slice.kind != "cpu":
             raise SpecError(f"slice {resolved.spec.slice} is not this computer; leave it out, or leave --local out")
         return resolved
@@ -85,6 +91,10 @@ class Request:
         """Return, a line each, what the slice, the mesh and the size of the job resolved to."""
         lines = [f"  {path}: {_shown(before)} -> {_shown(after)}" for path, before, after in self._size_changes()]
         return [*explanation(job), *([f"size {self.resolved_size} changes"] if lines else []), *lines]
+
+    def _defaults(self, job: Layer, name: str) -> Layer:
+        settings = read_settings().layer(name)
+        return settings if self.preset is None else _fill(xpk.preset(name, job["spec"].get("slice")), settings)
 
     def _size_changes(self) -> list[Change]:
         if self.resolved_size in (None, FULL):

@@ -14,12 +14,16 @@ from mdctl.cli.options import (
     Output,
     OutputDir,
     Overrides,
+    Preset,
+    PresetName,
     Processes,
     QueueName,
     Replace,
+    Run,
     Size,
     SliceName,
     Source,
+    ViaTool,
     placed,
 )
 
@@ -41,6 +45,9 @@ def submit(  # noqa: PLR0913 - each is an option of the verb
     queue: QueueName = None,
     max_hours: MaxHours = None,
     replace: Replace = False,
+    preset: PresetName = None,
+    via: ViaTool = None,
+    run: Run = False,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
     dry_run: DryRun = False,
@@ -57,12 +64,19 @@ def submit(  # noqa: PLR0913 - each is an option of the verb
     mdctl submit train-wan --slice v5p-64 --output-dir gs://bucket/runs/1 data.path=gs://bucket/clips
     mdctl submit my.yaml training.steps=1000 --dry-run
     mdctl submit my.yaml training.steps=2000 --replace --max-hours 12
+    mdctl submit my.yaml --preset xpk
     """
     from mdctl.cli.request import Request, asked, this_computer
     from mdctl.cli.start import Destination, start
 
     here = this_computer(local, processes, devices_per_process)
     options = placed(slice_name, num_slices, name, namespace, image, output_dir, queue, max_hours)
-    request = Request(source=source, asked=asked(options, overrides or ()), size=size, local=here, fresh_name=not local)
+    layer = asked(options, overrides or ())
+    kind = preset or (Preset(via) if via else None)
+    request = Request(source=source, asked=layer, size=size, local=here, fresh_name=not local, preset=kind)
+    if via or run:
+        from mdctl.cli.xpk import create_by_xpk
+
+        return create_by_xpk(request, context, kubeconfig, via=via, run=run and not dry_run)
     to = Destination(context=context, kubeconfig=kubeconfig, replace=replace)
     return start(request, to=to, dry_run=dry_run, form=form)

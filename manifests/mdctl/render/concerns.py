@@ -3,6 +3,7 @@
 And what it would be better with, of which both warn.
 """
 
+from mdctl.render import xpk
 from mdctl.render.image import default_image
 from mdctl.spec.job import DiffusionJob
 
@@ -56,4 +57,4 @@ def advice(job: DiffusionJob) -> list[str]:
                 f"{field} is {place!r}: it dies with the pod, and each attempt makes it anew; "
                 f"set {field}=gs://BUCKET/FOLDER"
             )
-    return found
+    return [*found, *(xpk.advice(job) if xpk.LABEL in job.metadata.labels else ())]

@@ -22,7 +22,7 @@ PLATFORMS = {"tpu": "tpu,cpu", "gpu": "cuda,cpu"}
 
 def worker_environment(job: DiffusionJob, slice_: Slice, network: Mapping[str, str]) -> list[Object]:
     """Return `env` of the worker; `network` are the variables of the GPU network."""
-    values = {**_accelerator(job, slice_), **network, **job.spec.environment}
+    values = {**accelerator_variables(job, slice_), **network, **job.spec.environment}
     return [
         *_place(job, slice_),
         *({"name": name, "value": value.replace("$", "$$")} for name, value in values.items()),
@@ -32,6 +32,14 @@ def worker_environment(job: DiffusionJob, slice_: Slice, network: Mapping[str, s
             if secret.env is not None
         ),
     ]
+
+
+def accelerator_variables(job: DiffusionJob, slice_: Slice) -> dict[str, str]:
+    """Return what the worker is told of its accelerator, whoever starts it."""
+    home = {"HOME": "/tmp", "JAX_PLATFORMS": PLATFORMS[slice_.kind]}  # the pod's user has no home of its own
+    if slice_.kind == "gpu":
+        return {**home, "LD_LIBRARY_PATH": "/usr/local/nvidia/lib64"}  # where GKE mounts the driver
+    return {**home, "LIBTPU_INIT_ARGS": libtpu_flags(slice_.generation, job.spec.task)}
 
 
 def _place(job: DiffusionJob, slice_: Slice) -> list[Object]:
@@ -59,10 +67,3 @@ def _place(job: DiffusionJob, slice_: Slice) -> list[Object]:
 
 def _label(name: str, label: str) -> Object:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{label}']"}}}
-
-
-def _accelerator(job: DiffusionJob, slice_: Slice) -> dict[str, str]:
-    home = {"HOME": "/tmp", "JAX_PLATFORMS": PLATFORMS[slice_.kind]}  # the pod's user has no home of its own
-    if slice_.kind == "gpu":
-        return {**home, "LD_LIBRARY_PATH": "/usr/local/nvidia/lib64"}  # where GKE mounts the driver
-    return {**home, "LIBTPU_INIT_ARGS": libtpu_flags(slice_.generation, job.spec.task)}

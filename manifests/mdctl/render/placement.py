@@ -15,6 +15,8 @@ from mdctl.spec.slices import Slice
 
 Object = dict[str, Any]
 
+TOOLKIT_TAINT = "user-workload"
+"""What Cluster Toolkit, and so xpk, taints GPU nodes with besides."""
 LOST_NODE_SECONDS = 30
 """A pod whose node is gone is evicted after this; the default is ten times as long, and its peers wait for it."""
 
@@ -55,6 +57,8 @@ def tolerations(spec: JobSpec, slice_: Slice) -> list[Object]:
     """Return the taints that the pods accept, and for how long they accept the loss of their node."""
     assert slice_.resource is not None
     accepted = [slice_.resource]
+    if slice_.kind == "gpu":
+        accepted.append(TOOLKIT_TAINT)
     if spec.capacity.type == "spot":
         accepted.append("cloud.google.com/gke-spot")
     if spec.capacity.type == "flex-start":
