@@ -38,7 +38,8 @@ class TestList:
         submit(plane, namespace, "slice=v5p-128", name="stuck")
         cluster = connect(kubeconfig=str(plane.kubeconfig), namespace=namespace)
         until_state(cluster, "runs", lambda state: state.phase == "Running")
-        [stuck, runs] = json.loads(verb("list", "-o", "json").out)
+        found = {row["name"]: row for row in json.loads(verb("list", "-o", "json").out)}
+        stuck, runs = found["stuck"], found["runs"]
         assert {key: runs[key] for key in ("name", "namespace", "task", "model", "slice", "phase", "queue")} == {
             "name": "runs",
             "namespace": namespace,
@@ -118,6 +119,8 @@ class TestStatus:
         shown = mdctl("status", JOB, "-n", namespace, "--kubeconfig", path)
         assert "queue accelerators never has more than 64" in shown.out
         assert f"ClusterQueue {namespace}-accelerators, ResourceFlavors)" in shown.out
+        waits = ("LocalQueue", "accelerators", namespace)
+        plane.api.until_one(lambda found: found["status"].get("pendingWorkloads") == 1, *waits)
         queues = mdctl("queues", "-n", namespace, "--kubeconfig", path)
         assert (queues.code, queues.out.splitlines()[1].split()[:4]) == (
             0,
