@@ -164,7 +164,7 @@ def _as_real(node: Object) -> Object:
     return {**node, "metadata": metadata, "status": {}}
 
 
-def _offers(chips: Mapping[str, str], node: Object) -> bool:
+def _offers(chips: Mapping[str | None, str], node: Object) -> bool:
     return ready(node) and chips.items() <= node["status"]["allocatable"].items()
 
 
