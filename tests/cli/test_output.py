@@ -8,7 +8,7 @@ import typer
 
 from mdctl.cli import output
 from mdctl.spec import errors
-from mdctl.spec.exit_codes import EXIT_CODES, INTERRUPTED
+from mdctl.spec.exit_codes import EXIT_CODES, INTERRUPTED, TIMED_OUT
 
 ROWS: list[output.Row] = [{"name": "a", "size": 10, "parts": ("x", "y")}, {"name": "bb", "size": None, "parts": ()}]
 
@@ -91,7 +91,7 @@ def test_an_error_of_ours_is_one_message_and_its_code(kind, leave):
 
 def test_every_error_of_ours_leaves_with_a_code_in_the_table():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.MdctlError)]
-    assert {kind.exit_code for kind in kinds} | {0, INTERRUPTED} == set(EXIT_CODES)
+    assert {kind.exit_code for kind in kinds} | {0, TIMED_OUT, INTERRUPTED} == set(EXIT_CODES)
 
 
 def test_an_interruption_leaves_with_130(leave):

@@ -213,6 +213,18 @@ def test_a_foreign_job_is_not_taken_for_the_jobs_own(plane, cluster, namespace, 
     assert f"Job {namespace}/{JOB}-slice-{index} is there already and is not this job's" in said
 
 
+def test_what_is_left_of_an_earlier_job_is_not_taken_for_a_strangers(plane, cluster, namespace):
+    service = {"clusterIP": "None", "selector": {"app": "ours"}}
+    owner = {"apiVersion": KINDS["JobSet"].version, "kind": "JobSet", "name": JOB, "uid": "gone"}
+    metadata = {"name": JOB, "namespace": namespace, "ownerReferences": [owner], "finalizers": ["mdctl.test/hold"]}
+    plane.api.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": service})
+    try:
+        said = refusal(plane, cluster, rendered(namespace))
+    finally:
+        plane.api.patch("Service", JOB, {"metadata": {"finalizers": None}}, namespace)
+    assert f"Service {namespace}/{JOB} is left of an earlier job of this name, and is being deleted; try again" in said
+
+
 def test_a_namespace_that_is_not_there_is_named(plane, cluster):
     assert "create the namespace, or name another with --namespace" in refusal(plane, cluster, rendered("nowhere"))
 
