@@ -184,6 +184,13 @@ def test_a_list_asks_for_no_jobs_of_what_is_settled(name):
     assert (few.phase, few.ready, few.total) == (all_.phase, all_.ready, all_.total)
 
 
+def test_a_list_believes_pods_before_the_counts_of_their_job():
+    snapshot = load_snapshot("running")
+    for job in snapshot.jobs:
+        job["status"]["ready"] = 0  # it is told of later than its pods
+    assert summarise(dataclasses.replace(snapshot, pods=[], whole=False)).phase is Phase.RUNNING
+
+
 def test_a_workload_that_may_not_be_read_leaves_the_rest():
     snapshot = dataclasses.replace(load_snapshot("queued"), workload=NotReadable(what="Workloads", why="may not"))
     assert summarise(snapshot).phase is Phase.QUEUED

@@ -136,7 +136,8 @@ def _started(snapshot: Snapshot, counts: Counts) -> tuple[Phase, str]:
             return Phase.PENDING, f"{attempt}{missing}"
     if (trouble := _trouble(counts)) is not None:
         return Phase.RUNNING, f"{attempt}{trouble}"
-    if counts.ready < counts.total:
+    all_begun = not snapshot.whole and not counts.hosts  # of these only pods that have not begun are known
+    if counts.ready < counts.total and not all_begun:
         return Phase.STARTING, f"{attempt}{counts.ready} of {hosts} run"
     return Phase.RUNNING, f"{attempt}{hosts} run"
 
