@@ -7,7 +7,7 @@ import pytest
 
 from tests.buckets import blob, bucket, buckets, emulator
 from tests.cli.conftest import folder, mdctl
-from tests.cluster.plane.pods import EXIT_CODE
+from tests.cluster.plane.pods import EXIT_CODE, LINGER
 from tests.cluster.rendered import JOB, rendered
 
 __all__ = ["bucket", "buckets", "emulator", "folder", "mdctl"]
@@ -30,7 +30,7 @@ def spec_of(plane, namespace):
 
 @pytest.mark.nodes("v5e-8")
 def test_a_job_is_suspended_resumed_and_waited_for(plane, namespace, verb):
-    created(plane, namespace, "queue.name=accelerators")
+    created(plane, namespace, "queue.name=accelerators", labels={LINGER: "1s"})
     assert verb("wait", "--for", "running").code == 0
     found = verb("suspend")
     assert found.out == f"name       {JOB}\nnamespace  {namespace}\nstate      suspended\n"

@@ -26,7 +26,7 @@ QUEUE_PATIENCE = 20.0
 
 
 def suspend(cluster: Cluster, jobset: Object, say: Say) -> None:
-    """Stop a job until it is resumed; return once its pods have saved and are gone.
+    """Stop a job until it is resumed; return once all its pods have stopped, saved or out of grace.
 
     Raises:
         ClusterError: it is over, or the cluster refuses.
