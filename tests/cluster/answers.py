@@ -34,6 +34,11 @@ def until_why(cluster, name, words, patience=PATIENCE):
     return _until(ask, patience)
 
 
+def names(why):
+    """Return the names in the table of a reason."""
+    return [row["name"] for row in why.table]
+
+
 def _until(ask, patience):
     deadline = monotonic() + patience
     while True:

@@ -18,9 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from mdctl.cluster.client import connect
 from tests.cluster.plane.build import unavailable
 from tests.cluster.plane.components import REPOSITORY
 from tests.cluster.plane.plane import Plane
+from tests.cluster.rendered import JOB, rendered
 
 RUNNING = "MDCTL_TEST_CLUSTER"
 
@@ -55,6 +57,22 @@ def namespace(plane, request):
     alone = request.node.get_closest_marker("alone") is not None
     with plane.fresh_namespace(families, alone=alone) as name:
         yield name
+
+
+@pytest.fixture
+def cluster(plane, namespace):
+    """Return the client of a user who may do everything, in the test's namespace."""
+    return connect(kubeconfig=str(plane.kubeconfig), namespace=namespace)
+
+
+@pytest.fixture
+def submit(cluster, namespace):
+    """Return a function that creates a job."""
+
+    def create(*overrides, name=JOB, labels=None):
+        return cluster.create(rendered(namespace, *overrides, f"run_name={name}", labels=labels))
+
+    return create
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 import pytest
 
-from mdctl.cluster.client import connect
 from mdctl.cluster.control import cancel, refuse_running, remove, resume, suspend
 from mdctl.spec.errors import ClusterError
 from tests.cluster.plane.pods import EXIT_CODE, LINGER
@@ -8,11 +7,6 @@ from tests.cluster.rendered import JOB, rendered
 
 QUEUES = ("queue.name=accelerators", "queue.name=null")
 KINDS = ("JobSet", "Job", "Pod", "Service", "Workload")
-
-
-@pytest.fixture
-def cluster(plane, namespace):
-    return connect(kubeconfig=str(plane.kubeconfig), namespace=namespace)
 
 
 def left(plane, namespace):

@@ -15,11 +15,6 @@ from tests.cluster.rendered import JOB, rendered
 __all__ = ["folder", "mdctl"]
 
 
-@pytest.fixture
-def cluster(plane, namespace):
-    return connect(kubeconfig=str(plane.kubeconfig), namespace=namespace)
-
-
 @pytest.mark.nodes("tpu7x")
 def test_a_command_runs_beside_the_worker_of_a_host(plane, cluster, namespace, mdctl):
     jobset = cluster.create(rendered(namespace, "slice=tpu7x-16"))

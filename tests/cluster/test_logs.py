@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mdctl.cluster.client import connect
 from mdctl.cluster.following import MAX_HOSTS, follow_logs
 from mdctl.cluster.logs import Excerpt, PodLog, instant, read_logs, stamp
 from mdctl.spec.errors import ClusterError
@@ -15,11 +14,6 @@ from tests.cluster.plane.pods import LINGER
 from tests.cluster.rendered import JOB, rendered
 
 TWO_HOSTS = "slice=tpu7x-16"
-
-
-@pytest.fixture
-def cluster(plane, namespace):
-    return connect(kubeconfig=str(plane.kubeconfig), namespace=namespace)
 
 
 @pytest.fixture

@@ -2,34 +2,14 @@
 
 import pytest
 
-from mdctl.cluster.client import connect
 from mdctl.cluster.state import Phase
-from tests.cluster.answers import until_state, until_why
+from tests.cluster.answers import names, until_state, until_why
 from tests.cluster.plane.nodes import POOL
 from tests.cluster.plane.pods import LINGER, WAITING
 from tests.cluster.plane.queues import KUEUE
 from tests.cluster.rendered import JOB, rendered
 
 QUEUED = "queue.name=accelerators"
-
-
-@pytest.fixture
-def cluster(plane, namespace):
-    return connect(kubeconfig=str(plane.kubeconfig), namespace=namespace)
-
-
-@pytest.fixture
-def submit(cluster, namespace):
-    """Return a function that creates a job."""
-
-    def create(*overrides, name=JOB, labels=None):
-        return cluster.create(rendered(namespace, *overrides, f"run_name={name}", labels=labels))
-
-    return create
-
-
-def names(why):
-    return [row["name"] for row in why.table]
 
 
 @pytest.mark.nodes("v5e-8")
@@ -330,88 +310,3 @@ class TestControllers:
         pod["schedulingGates"] = [{"name": "example.com/hold"}]
         cluster.create(wanted)
         until_why(cluster, JOB, "1 pod may not be scheduled yet: example.com/hold is to be lifted first")
-
-
-class TestRestrictedRole:
-    """Who may look at one namespace only is told what could be told, and what could not be looked at."""
-
-    @pytest.fixture
-    def restricted(self, plane, namespace):
-        return allowed(plane, namespace, SUBMITTER)
-
-    @pytest.mark.nodes("v5e-8")
-    def test_the_queue_is_full(self, plane, namespace, restricted, submit):
-        plane.queues.create(namespace, {"v5e-8": 8})
-        submit("slice=v5e-8", QUEUED, name="first")
-        plane.pods.running(namespace, "first", 1)
-        submit("slice=v5e-8", QUEUED, name="second")
-        until_why(restricted, "second", "queue accelerators is full")
-        submit("slice=v5e-8", QUEUED)
-        why = until_why(restricted, JOB, "1 job, in this namespace, waits before it: second")
-        assert names(why) == ["first", "second", JOB]
-        assert why.unread == (
-            "LocalQueues of other namespaces",
-            "Workloads of other namespaces",
-            f"ClusterQueue {namespace}-accelerators",
-            "ResourceFlavors",
-        )
-
-    @pytest.mark.parametrize(
-        ("overrides", "words"),
-        [
-            (
-                ["slice=v5e-8", "queue.name=nosuch"],
-                "has no queue 'nosuch'; there are: accelerators, everything, topology",
-            ),
-            (
-                ["slice=v6e-8", QUEUED, "resources={cpu: '8'}"],
-                "queue accelerators does not cover, so it is never admitted",
-            ),
-            (["slice=v5p-64", "num_slices=3", QUEUED], "never has more than 64 (flavour v5p), so it is never admitted"),
-            (["slice=v5e-16", QUEUED], "has nothing for nodes with gke-tpu-accelerator=tpu-v5-lite-podslice"),
-            (["slice=v5e-8", QUEUED, "queue.priority=nosuch"], "Kueue has not taken it up yet (queue accelerators)"),
-        ],
-    )
-    def test_what_can_never_be_is_said_so(self, restricted, submit, overrides, words):
-        submit(*overrides)
-        until_why(restricted, JOB, words)
-
-    def test_there_is_no_such_pool(self, restricted, submit):
-        submit("slice=v5p-128")
-        why = until_why(restricted, JOB, "the scheduler finds no node with gke-tpu-accelerator=tpu-v5p-slice, gke-tpu-")
-        assert why.unread == ("nodes (these credentials may not)",)
-
-    @pytest.mark.nodes("v6e-16")
-    def test_others_use_them(self, plane, namespace, restricted, submit):
-        submit("slice=v6e-16", name="busy")
-        plane.pods.running(namespace, "busy", 4)
-        submit("slice=v6e-16")
-        until_why(
-            restricted,
-            JOB,
-            "the nodes with gke-tpu-accelerator=tpu-v6e-slice, gke-tpu-topology=4x4 have no TPU chips left",
-        )
-
-    def test_who_may_not_even_read_events(self, plane, namespace, submit):
-        blind = allowed(plane, namespace, {"jobsets": ["get", "list"], "jobs": ["list"], "pods": ["list"]})
-        submit("slice=v6e-8", "service_account=nosuch")
-        until_why(blind, JOB, "1 of its pods are not made yet; why, events tell")
-        submit("slice=v5e-8", QUEUED, name="queued")
-        why = until_why(blind, "queued", "it waits in queue accelerators; what for, its Workload tells")
-        assert "Workloads" in why.unread
-
-
-READABLE = ("jobsets", "jobs", "pods", "events", "workloads", "localqueues")
-SUBMITTER = {kind: ["get", "list", "watch"] for kind in READABLE}
-
-
-def allowed(plane, namespace, resources):
-    """Return the cluster for a user who may do only this in the namespace."""
-    user = f"restricted-{namespace}"
-    about = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": user, "namespace": namespace}}
-    rules = [{"apiGroups": ["*"], "resources": [name], "verbs": verbs} for name, verbs in resources.items()]
-    plane.api.create({**about, "kind": "Role", "rules": rules})
-    subject = {"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": user}
-    plane.api.create({**about, "kind": "RoleBinding", "roleRef": role, "subjects": [subject]})
-    return connect(kubeconfig=str(plane.kubeconfig_for(user)), namespace=namespace)

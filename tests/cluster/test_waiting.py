@@ -13,11 +13,6 @@ from tests.cluster.rendered import JOB, rendered
 
 
 @pytest.fixture
-def cluster(plane, namespace):
-    return connect(kubeconfig=str(plane.kubeconfig), namespace=namespace)
-
-
-@pytest.fixture
 def waits(cluster):
     """Return a function that waits for the job in a thread: its result is the exit code, `heard` is what it said."""
     pool = ThreadPoolExecutor(4)

@@ -14,11 +14,6 @@ def names(objects):
     return sorted(each["metadata"]["name"] for each in objects)
 
 
-@pytest.fixture
-def cluster(plane, namespace):
-    return connect(kubeconfig=str(plane.kubeconfig), namespace=namespace)
-
-
 def test_what_is_there_comes_first_and_then_every_change(cluster, namespace):
     cluster.create(config_map(namespace, "a"))
     seen = watch(cluster, Selection(kind="ConfigMap", labels="mdctl.test/of=watching"))
