@@ -2,13 +2,11 @@
 
 import pytest
 
-from mdctl.cluster.client import connect
 from tests.cluster.answers import names, until_why
 from tests.cluster.rendered import JOB
+from tests.cluster.roles import SUBMITTER, allowed
 
 QUEUED = "queue.name=accelerators"
-READABLE = ("jobsets", "jobs", "pods", "events", "workloads", "localqueues")
-SUBMITTER = {kind: ["get", "list", "watch"] for kind in READABLE}
 
 
 @pytest.fixture
@@ -80,15 +78,3 @@ def test_who_may_not_even_read_events(plane, namespace, submit):
     submit("slice=v5e-8", QUEUED, name="queued")
     why = until_why(blind, "queued", "it waits in queue accelerators; what for, its Workload tells")
     assert "Workloads" in why.unread
-
-
-def allowed(plane, namespace, resources):
-    """Return the cluster for a user who may do only this in the namespace."""
-    user = f"restricted-{namespace}"
-    about = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": user, "namespace": namespace}}
-    rules = [{"apiGroups": ["*"], "resources": [name], "verbs": verbs} for name, verbs in resources.items()]
-    plane.api.create({**about, "kind": "Role", "rules": rules})
-    subject = {"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": user}
-    plane.api.create({**about, "kind": "RoleBinding", "roleRef": role, "subjects": [subject]})
-    return connect(kubeconfig=str(plane.kubeconfig_for(user)), namespace=namespace)

@@ -13,7 +13,7 @@ from tests.cli.conftest import folder, mdctl
 from tests.cluster.answers import until_state
 from tests.cluster.plane.pods import EXIT_CODE
 from tests.cluster.rendered import JOB, rendered
-from tests.cluster.test_pending import SUBMITTER, allowed
+from tests.cluster.roles import SUBMITTER, allowed
 
 __all__ = ["folder", "mdctl"]
 
