@@ -45,6 +45,6 @@ def test_a_job_of_a_schema_that_the_image_does_not_know_fails_at_once_and_by_nam
     assert holds(jobset, "Failed")
     assert jobset["status"]["restarts"] == 0
     ends = [pod["status"]["containerStatuses"][0]["state"]["terminated"] for pod in jobs.pods("newer")]
-    (said,) = {end["message"].strip() for end in ends if end["exitCode"] == 2}
+    said = next(end["message"] for end in ends if end["exitCode"] == 2)
     assert "apiVersion is mdctl.dev/v1beta9" in said
     assert "reads mdctl.dev/v1alpha1" in said

@@ -3,7 +3,7 @@
 import json
 
 from tests.cluster.plane.nodes import POOL
-from tests.real.jobs import exit_codes, losses, names_in, text
+from tests.real.jobs import exits, losses, names_in, text
 from tests.real.training import EVALUATION, EVERY, HOSTS, STEPS, training
 
 
@@ -12,8 +12,7 @@ def test_four_pods_find_each_other_and_train_and_leave_checkpoints_and_samples(j
     jobset = jobs.api.get("JobSet", name, jobs.namespace)
     assert jobset["status"]["restarts"] == 0
     assert list(losses(output)) == list(range(1, STEPS + 1))
-    hosts = [f"host-{rank}" for rank in range(HOSTS)]
-    assert exit_codes(output, 1) == dict.fromkeys(hosts, 0)
+    assert [end["code"] for end in exits(output, 1).values()] == [0] * HOSTS
     assert f"{STEPS}/commit_success.txt" in names_in(f"{output}/checkpoints")
     samples = names_in(f"{output}/evaluations")
     assert [each.rpartition(".")[2] for each in samples if each.startswith(f"{STEPS:06d}/samples/")] == ["json", "mp4"]
@@ -39,7 +38,7 @@ def test_a_higher_priority_preempts_it_and_it_ends_as_if_nothing_had_been(jobs, 
     jobs.completed("urgent")
     jobset = jobs.completed("preempted")
     assert jobset["status"].get("restartsCountTowardsMax", 0) == 0
-    assert set(exit_codes(output, 1).values()) == {75}
-    assert exit_codes(output, 2) == {f"host-{rank}": 0 for rank in range(HOSTS)}
+    assert [end["code"] for end in exits(output, 1).values()] == [75] * HOSTS
+    assert [end["code"] for end in exits(output, 2).values()] == [0] * HOSTS
     assert json.loads(text(f"{output}/attempts/0002/attempt.json"))["progress"] > EVERY
     assert losses(output) == losses(undisturbed[1])

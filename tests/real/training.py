@@ -11,9 +11,9 @@ def training(demo, output, steps=STEPS):
         *("train-wan", "--size", "small", "--slice", "v5p-16", "--num-slices", "2", "--output-dir", output),
         f"data.path={demo}/clips",
         f"model.weights={demo}/model",
-        f"compilationCacheDir={demo}/compiled",
         f"training.steps={steps}",
         "training.logEvery=1",
+        "training.schedule.warmupSteps=1",
         f"training.checkpoint.every={EVERY}",
     ]
 

@@ -16,3 +16,12 @@ def test_a_host_that_was_to_have_tpus_does_not_go_on_without(tmp_path, write_job
         "or rehearse with environment.JAX_PLATFORMS=cpu",
     )
     assert worker.end() == 2
+
+
+def test_hosts_that_compute_on_cpus_each_compile_as_none_but_the_first_would_find_what_was_kept(
+    tmp_path, write_job, start_hosts
+):
+    kept = tmp_path / "compiled"
+    job = write_job(tmp_path, tmp_path / "out", slice="cpu-2x1", compilationCacheDir=str(kept), training={"steps": 1})
+    assert [host.end() for host in start_hosts(job, job)] == [0, 0]
+    assert not kept.exists()

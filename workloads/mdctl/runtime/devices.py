@@ -19,7 +19,7 @@ def configure(spec: JobSpec) -> None:
     if backend(spec) == "cpu":
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", slice_.devices_per_host)
-    if spec.compilation_cache_dir is not None:
+    if spec.compilation_cache_dir is not None and not _finds_nothing(spec):
         jax.config.update("jax_compilation_cache_dir", spec.compilation_cache_dir)
 
 
@@ -47,3 +47,11 @@ def check_devices(spec: JobSpec) -> None:
 def backend(spec: JobSpec) -> str:
     """Return what the job is to compute on, as JAX calls it: tpu, gpu or cpu."""
     return "cpu" if spec.environment.get(PLATFORMS) == "cpu" else spec.resolved_slice.kind
+
+
+def _finds_nothing(spec: JobSpec) -> bool:
+    """Say whether hosts cannot share compiled programs: on CPUs, what JAX knows one by differs from host to host.
+
+    Rank 0 alone would find its own, and wait half a minute for peers that compile: then its collectives give up.
+    """
+    return backend(spec) == "cpu" and spec.resolved_slice.hosts * spec.slices_per_program > 1
