@@ -95,7 +95,7 @@ def play_all(plane, cases):
     """Play cases beside each other, and compare what they come to and how they came to it."""
     pools = [pool for case in cases for pool in case.pools]
     queues = Queues(plane.api, pools)
-    with nodes_of(plane, pools), plane.fresh_namespace() as namespace, back_again(plane, pools):
+    with plane.claim(), nodes_of(plane, pools), plane.fresh_namespace() as namespace, back_again(plane, pools):
         queues.create_flavors()
         queues.create(namespace)
         with History(plane.api, namespace) as history, ThreadPoolExecutor(AT_ONCE) as threads:
