@@ -37,9 +37,8 @@ Object = dict[str, Any]
 class Plane:
     """A control plane that runs, and what tests do with it."""
 
-    def __init__(self, site: Site, running: Sequence[Process]) -> None:
+    def __init__(self, site: Site) -> None:
         self.site = site
-        self.processes = list(running)
         self.api = Api(site.kubeconfig)
         self.nodes = Nodes(self.api)
         self.pods = Pods(self.api, site.pod_logs)
@@ -52,8 +51,12 @@ class Plane:
         Raises:
             FileNotFoundError: none was started there, or it was stopped.
         """
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        return cls(Site(folder, state["ports"]), [Process(**each) for each in state["processes"]])
+        return cls(Site(folder, _state(folder)["ports"]))
+
+    @property
+    def processes(self) -> list[Process]:
+        """Return its processes as they are now: another process than this one may have started some anew."""
+        return _processes(self.site.folder)
 
     @property
     def kubeconfig(self) -> Path:
@@ -80,9 +83,8 @@ class Plane:
 
     def start_apiserver(self) -> None:
         """Start the API server again, at the same port, and wait until it answers."""
-        self.processes.remove(self._process("kube-apiserver"))
-        self.processes.append(launch(self.site, "kube-apiserver"))
-        _save(self.site, self.processes)
+        others = [process for process in self.processes if process.name != "kube-apiserver"]
+        _save(self.site, [*others, launch(self.site, "kube-apiserver")])
         until_answers(self._process("kube-apiserver"), lambda: self.api.text("GET", "readyz"))
 
     def restart_apiserver(self) -> None:
@@ -162,14 +164,22 @@ def up(folder: Path) -> Plane:
 def down(folder: Path) -> bool:
     """Stop the control plane of a folder, and forget what it stored; say whether there was one."""
     try:
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        running = _processes(folder)
     except FileNotFoundError:
         return False
-    running = [Process(**each) for each in state["processes"]]
     processes.stop(running, patience=1)  # nothing that they would save is kept
     (folder / "state.json").unlink(missing_ok=True)
     shutil.rmtree(folder / "etcd", ignore_errors=True)
     return True
+
+
+def _state(folder: Path) -> Object:
+    state: Object = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    return state
+
+
+def _processes(folder: Path) -> list[Process]:
+    return [Process(**each) for each in _state(folder)["processes"]]
 
 
 def _save(site: Site, running: Sequence[Process]) -> None:
