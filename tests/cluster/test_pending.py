@@ -19,7 +19,7 @@ class TestQueue:
         submit("slice=v5e-8", QUEUED, name="first")
         plane.pods.running(namespace, "first", 1)
         submit("slice=v5e-8", QUEUED, name="second")
-        why = until_why(cluster, "second", "full")
+        why = until_why(cluster, "second", "8 of 8 are taken")
         assert why.sentence == (
             "queue accelerators is full: of TPU chips (flavour v5e-8) 8 of 8 are taken, and it needs 8; "
             "it is the next in line"

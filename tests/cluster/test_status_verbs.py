@@ -178,7 +178,7 @@ class TestQueuesAndCapacity:
 
     def test_every_kind_that_is_there_is_listed(self, verb):
         names = verb("capacity", "-o", "name").out.splitlines()
-        assert {"h100-mega-8", "h200-8", "tpu7x-16", "v5e-8", "v5p-64", "v6e-8", "v6e-16"} == set(names)
+        assert {"h100-mega-8", "h200-8", "tpu7x-16", "v5e-8", "v5p-64", "v6e-8", "v6e-16"} <= set(names)
 
     def test_what_xpk_says_is_shown(self, plane, verb, request):
         metadata = {"name": "team-resources-configmap", "namespace": "default"}
