@@ -44,12 +44,105 @@ def test_a_job_is_judged_in_all_its_forms_and_then_created(plane, cluster, names
     assert plane.api.get("JobSet", JOB, namespace)
 
 
-@pytest.mark.nodes("v5e-8")
-def test_a_job_in_a_queue_takes_requests_in_single_digits(plane, cluster, namespace):
-    create(rendered(namespace, "slice=v5e-8", "queue={name: accelerators, priority: low}"), cluster)
-    requests = asked(plane, namespace)
-    assert requests[-1] == "create jobsets"
-    assert len(requests) < 10, requests
+EVERYTHING = (
+    "num_slices=2",
+    "queue={name: accelerators, priority: low, podPriority: high}",
+    "secrets=[{name: hub, key: token, env: T}, {name: notes, mount_path: /notes}]",
+    "image_pull_secrets=[pull]",
+    "service_account=trainer",
+)
+
+
+def prepare(plane, namespace):
+    """Create what EVERYTHING names."""
+    plane.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": about("trainer", namespace)})
+    for name in ("hub", "notes", "pull"):
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": about(name, namespace)}
+        plane.api.create({**secret, "data": {"token": "dmFsdWU="}})
+
+
+def about(name, namespace):
+    return {"name": name, "namespace": namespace}
+
+
+@pytest.mark.parametrize("left", [range(1 << place, 1 << (place + 1)) for place in range(len(EVERYTHING))])
+@pytest.mark.nodes("v5p")
+def test_whatever_a_spec_names_a_submit_takes_requests_in_single_digits(plane, cluster, namespace, left):
+    """All combinations: a bit of each number says whether the spec names one thing."""
+    prepare(plane, namespace)
+    before = 0
+    for number in left:
+        chosen = [each for place, each in enumerate(EVERYTHING) if number >> place & 1]
+        create(rendered(namespace, "slice=v5p-64", *chosen, f"run_name=job-{number}"), cluster)
+        requests = asked(plane, namespace)[before:]
+        before += len(requests)
+        assert requests[:3] == ["create jobsets dry", "create jobs dry", "create pods dry"]
+        assert requests[-1] == "create jobsets"
+        assert len(requests) < 10, (chosen, requests)
+
+
+def test_a_submit_that_names_everything_looks_at_everything(plane, cluster, namespace):
+    prepare(plane, namespace)
+    said = []
+    create(rendered(namespace, "slice=v5p-64", *EVERYTHING), cluster, say=said.append)
+    assert asked(plane, namespace) == [
+        "create jobsets dry",
+        "create jobs dry",
+        "create pods dry",
+        "get services",
+        "list jobs",
+        "list secrets",
+        "list localqueues",
+        "list workloadpriorityclasses",
+        "create jobsets",
+    ]
+    assert said == [
+        f"left to `mdctl status {JOB}`: whether queue accelerators could ever give it what it asks for",
+    ]
+
+
+def test_a_submit_that_is_wrong_in_everything_takes_one_more(plane, cluster, namespace):
+    wrong = (
+        *EVERYTHING[:1],
+        "queue={name: fast, priority: mine, podPriority: urgent}",
+        "secrets=[{name: hub, key: token, env: T}, {name: notes, mount_path: /notes}]",
+    )
+    with pytest.raises(ClusterError) as error:
+        create(rendered(namespace, "slice=v5p-64", *wrong), cluster)
+    first = [line.split()[0] for line in str(error.value).splitlines()[1:]]
+    assert first == ["queue.podPriority", "Secret", "Secret", "queue.name", "queue.priority"]
+    assert len(asked(plane, namespace)) == 10
+
+
+@pytest.mark.nodes("v5p")
+def test_all_jobs_and_all_pods_are_of_the_shape_of_which_one_is_judged(plane, cluster, namespace):
+    create(rendered(namespace, "slice=v5p-64", "num_slices=2"), cluster)
+    pods = plane.pods.running(namespace, JOB, 16)
+    first, second = plane.api.objects("Job", namespace)
+    assert job_shape(first) == job_shape(second)
+    assert [pod_shape(pod) for pod in pods] == [pod_shape(pods[0])] * 16
+
+
+def job_shape(job):
+    """Return a Job's spec but for what its index and its uid are in: labels, and how JobSet spreads its first pod."""
+    spec = {name: value for name, value in job["spec"].items() if name != "selector"}
+    about, pod = spec["template"]["metadata"], spec["template"]["spec"]
+    indexed = ("jobset.sigs.k8s.io/", "batch.kubernetes.io/", "controller-uid", "job-name")
+    about = {
+        kind: {name: value for name, value in about[kind].items() if not name.startswith(indexed)}
+        for kind in ("labels", "annotations")
+    }
+    return {**spec, "template": {"metadata": about, "spec": pod}}
+
+
+def pod_shape(pod):
+    """Return what is judged of a pod: all but its place."""
+    spec = copy.deepcopy(pod["spec"])
+    for container in spec["containers"]:
+        container["env"] = [each for each in container["env"] if not each["name"].startswith(("TPU_", "MEGASCALE_"))]
+    return {
+        name: value for name, value in spec.items() if name not in ("affinity", "hostname", "nodeName", "nodeSelector")
+    }
 
 
 def test_the_same_again_is_a_success_without_a_write(plane, cluster, namespace):

@@ -130,6 +130,39 @@ def test_what_the_quota_never_gives_is_refused(plane, cluster, namespace):
     assert "asks for 64 google.com/tpu, and queue accelerators never has more than 32 (flavour v5p of" in said
 
 
+MANY = ("slice=v5p-64", "num_slices=2", "queue={name: accelerators, priority: low}")
+"""What leaves requests to read a ClusterQueue, but not the ResourceFlavors."""
+
+
+def test_with_one_request_left_a_quota_that_is_too_small_is_found_still(plane, cluster, namespace):
+    plane.queues.create(namespace, {"v5p": 32, "v6e-8": 16})
+    said = refusal(plane, cluster, rendered(namespace, *MANY))
+    assert "asks for 64 google.com/tpu, and queue accelerators never has more than 32 (flavour v5p of" in said
+
+
+def test_with_no_request_left_a_queue_says_itself_what_it_covers(plane, cluster, namespace):
+    secret(plane, namespace, "hub", "token")
+    wanted = rendered(namespace, *MANY, "resources.cpu=8", "secrets=[{name: hub, key: token, env: T}]")
+    assert "ask for cpu, which queue accelerators does not cover" in refusal(plane, cluster, wanted)
+
+
+def test_of_many_secrets_those_that_are_missing_are_said_and_their_keys(plane, cluster, namespace):
+    secret(plane, namespace, "hub", "user")
+    wanted = "secrets=[{name: hub, key: token, env: T}, {name: hub, key: user, env: U}, {name: notes, mount_path: /n}]"
+    said = refusal(plane, cluster, rendered(namespace, wanted, "image_pull_secrets=[pull]"))
+    assert "Secret hub has no key 'token'; it has: user" in said
+    assert "Secret notes is not in namespace" in said
+    assert "Secret pull is not in namespace" in said
+    assert "'user'" not in said
+
+
+def test_what_a_pods_dry_run_refuses_is_a_mistake_whoever_may_not_look_further(plane, namespace):
+    user = allow(plane, namespace, {"jobsets": ["create", "get"], "pods": ["create"]})
+    submitter = connect(kubeconfig=str(plane.kubeconfig_for(user)), namespace=namespace)
+    said = refusal(plane, submitter, rendered(namespace, "queue.podPriority=urgent"))
+    assert "queue.podPriority is 'urgent', but the cluster has no such PriorityClass; leave it out" in said
+
+
 def test_a_topology_that_the_queue_has_not_is_refused(plane, cluster, shared):
     queue = "queue={name: accelerators, topology: cloud.google.com/gke-nodepool}"
     said = refusal(plane, cluster, rendered(shared, "slice=v6e-8", queue))
@@ -188,7 +221,7 @@ def test_what_a_role_may_not_look_at_is_said_and_is_no_mistake(plane, submitter,
 
 
 def test_a_local_queue_tells_what_is_covered_to_those_who_may_not_read_more(plane, namespace):
-    user = allow(plane, namespace, {"jobsets": ["create", "get"], "localqueues": ["get"]})
+    user = allow(plane, namespace, {"jobsets": ["create", "get"], "localqueues": ["list"]})
     submitter = connect(kubeconfig=str(plane.kubeconfig_for(user)), namespace=namespace)
     wanted = rendered(namespace, "slice=v6e-8", "resources.cpu=8", "queue.name=accelerators")
     assert "ask for cpu, which queue accelerators does not cover" in refusal(plane, submitter, wanted)

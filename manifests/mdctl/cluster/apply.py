@@ -5,8 +5,8 @@
     preflight                 everything else that would keep it from running (see `mdctl.cluster.preflight`)
     create                    and if somebody else was faster, as after the dry run
 
-Four requests and one for each thing that the spec names. A job's objects are never changed in place: their queue fills
-in what applying again would fight over.
+Nine requests at most, and more only where another job gives way. A job's objects are never changed in place: their
+queue fills in what applying again would fight over.
 """
 
 import difflib
@@ -39,8 +39,8 @@ def create(
 ) -> dict[str, object]:
     """Create a job on a cluster (that of the kubeconfig unless given), or find it there as it should be.
 
-    With `replace` another spec of that name, or one that is over, is deleted first. `say` is told what is waited for,
-    `warn` what could not be checked.
+    With `replace` another spec of that name, or one that is over, is deleted first. `say` is told what is waited for
+    and what is left to `mdctl status`, `warn` what could not be checked.
 
     Raises:
         ClusterError: the cluster lacks what it needs, refuses it, or has another job of that name.
@@ -86,6 +86,8 @@ def _create(cluster: Cluster, jobset: Object, replaced: Object | None, say: Say,
         raise ClusterError("\n".join([f"{name} is not submitted:", *(f"  {each}" for each in findings.problems)]))
     if findings.unchecked:
         warn(f"not checked, for these credentials may not look: {', '.join(findings.unchecked)}")
+    if findings.left_out:
+        say(f"left to `mdctl status {jobset['metadata']['name']}`: {', '.join(findings.left_out)}")
     if replaced is not None:
         _refuse_strangers(replaced)
         remove(cluster, replaced, say)

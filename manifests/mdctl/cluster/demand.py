@@ -56,14 +56,14 @@ def uncovered(asked: Demand, name: str, covered: Iterable[str]) -> list[str]:
     ]
 
 
-def unfitting(asked: Demand, name: str, queue: Object, flavors: Sequence[Object]) -> list[str]:
-    """Return a problem for each resource of which no flavour of a ClusterQueue could ever give enough."""
+def unfitting(asked: Demand, name: str, queue: Object, flavors: Sequence[Object] | None) -> list[str]:
+    """Return a problem for each resource of which no flavour of a ClusterQueue could ever give enough.
+
+    Where the ResourceFlavors are not known (None) all are taken to fit.
+    """
     found: list[str] = []
-    labels = {each["metadata"]["name"]: each for each in flavors}
     for group in queue["spec"].get("resourceGroups", ()):
-        there = [each for each in group["flavors"] if each["name"] in labels]
-        keys = {key for each in there for key in labels[each["name"]]["spec"].get("nodeLabels", {})}
-        fitting = [each for each in there if _fits(asked, labels[each["name"]], keys)]
+        fitting = group["flavors"] if flavors is None else _fitting(asked, group, flavors)
         for resource in sorted(asked.amounts.keys() & set(group["coveredResources"])):
             found += _of_resource(asked, name, resource, queue, fitting)
     return list(dict.fromkeys(found))
@@ -97,6 +97,13 @@ def _of_resource(asked: Demand, name: str, resource: str, queue: Object, fitting
             f"the job asks for {wanted:f} {resource}, and queue {name} never has more than {most:f} (flavour {flavor} "
             f"of ClusterQueue {queue['metadata']['name']}): it would wait for ever; ask for less, or for more quota"
         )
+
+
+def _fitting(asked: Demand, group: Object, flavors: Sequence[Object]) -> list[Object]:
+    labels = {each["metadata"]["name"]: each for each in flavors}
+    there = [each for each in group["flavors"] if each["name"] in labels]
+    keys = {key for each in there for key in labels[each["name"]]["spec"].get("nodeLabels", {})}
+    return [each for each in there if _fits(asked, labels[each["name"]], keys)]
 
 
 def _ceiling(queue: Object, flavor: Object, resource: str) -> Decimal:

@@ -38,7 +38,7 @@ CREATE = (
     *_of("Job", "create", "get", "list"),  # create: to have it judged, which a dry run of the JobSet does not do
     *_of("Pod", "create"),
     *_of("Service", "get"),
-    *_of("LocalQueue", "get"),
+    *_of("LocalQueue", "list"),
 )
 REMOVE = (*FIND, *FOLLOW, *_of("JobSet", "delete"))
 STOP = (*FIND, *FOLLOW, *_of("JobSet", "patch"), *_of("Workload", "patch"))

@@ -5,11 +5,16 @@
     ... of its first Pod        Pod Security, ServiceAccount, PriorityClass, ResourceQuota, LimitRange
     GET Service                 a stranger of that name, which JobSet would silently use
     list Jobs of no JobSet      likewise; only where there are several slices: the first was judged above
-    GET each Secret             and its key
-    GET LocalQueue, ClusterQueue, list ResourceFlavors, GET WorkloadPriorityClass       in a queue only
+    GET the Secret              and its key; where there are several they are listed
+    list LocalQueues            in a queue only; what it covers is read from its status
+    list WorkloadPriorityClasses   where a priority is named
+    GET ClusterQueue, list ResourceFlavors   whether the queue could ever give as much, which `mdctl status` tells too
 
-So that is three requests and one for each thing that the spec names; one or two more where something is wrong, to say
-what would be right. What these credentials may not look at is named, and is no mistake.
+One Job and one Pod are judged for all: those of a JobSet are of one shape, and differ in their index only.
+
+A submit takes nine requests at most, one that is refused ten. A queue's quota is read where requests are left for it,
+and everything else always. Who may not create Pods gets up to three more, for what their dry run would have told. What
+these credentials may not look at is named, and is no mistake.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,13 +30,21 @@ from mdctl.spec.errors import ClusterError
 
 Object = dict[str, Any]
 
+MOST = 9
+"""Requests that a submit takes at most."""
+BEFORE_AND_AFTER = 2
+"""Of those, the JobSet's dry run and its creation."""
+NOT_HELMS = "type!=helm.sh/release.v1"
+"""Selects Secrets but for those in which Helm keeps whole charts."""
+
 
 @dataclass
 class Findings:
-    """What is wrong, and what could not be looked at."""
+    """What is wrong, what these credentials could not look at, and what no request was left for."""
 
     problems: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 def examine(cluster: Cluster, jobset: Object, *, replaced: Object | None = None) -> Findings:
@@ -62,6 +75,7 @@ class _Look:
         self.jobset = jobset
         self.replaced = replaced
         self.findings = Findings()
+        self.asked = 0  # requests
 
     @property
     def name(self) -> str:
@@ -102,18 +116,24 @@ class _Look:
                 self._stranger(service)
         if group["replicas"] > 1:
             names = {f"{self.name}-{group['name']}-{index}" for index in range(1, group["replicas"])}
-            strangers = self._ask(
-                "foreign Jobs", lambda: self.cluster.objects("Job", self.namespace, labels=f"!{JOBSET_LABEL}")
-            )
+            strangers = self._list("foreign Jobs", "Job", labels=f"!{JOBSET_LABEL}")
             for each in strangers or ():
                 if each["metadata"]["name"] in names:
                     self._stranger({"kind": "Job", **each})
 
     def at_secrets(self, pod: Object) -> None:
-        for name, keys in _secrets(pod["spec"]).items():
-            secret = self._named("Secret", name, "create it, or name another in")
-            for key in keys if secret else ():
-                there = sorted(secret.get("data") or ()) if secret else []
+        wanted = _secrets(pod["spec"])
+        found = self._secrets_of(sorted(wanted))
+        if found is None:
+            return
+        for name, keys in wanted.items():
+            if name not in found:
+                self._problem(
+                    f"Secret {name} is not in namespace {self.namespace}; create it, or name another in the spec"
+                )
+                continue
+            there = sorted(found[name].get("data") or ())
+            for key in keys:
                 if key not in there:
                     self._problem(f"Secret {name} has no key {key!r}; it has: {', '.join(there) or 'none'}")
 
@@ -123,32 +143,37 @@ class _Look:
             return
         name = labels[QUEUE_LABEL]
         try:
-            queue = self._ask(f"queue {name}", lambda: self.cluster.get("LocalQueue", name, self.namespace))
+            queues = self._list(f"queue {name}", "LocalQueue")
         except ClusterError as error:
             if error.status != 404:
                 raise
             self._problem(f"queue.name is {name!r}, but the cluster has no Kueue; install it, or leave queue.name out")
             return
-        if queue is not None:
-            self._in_queue(queue, pod)
-        elif self._was_answered(f"queue {name}"):
-            self._problem(f"queue.name is {name!r}, which namespace {self.namespace} does not have{self._queues()}")
+        queue = next((each for each in queues or () if each["metadata"]["name"] == name), None)
+        if queues is not None and queue is None:
+            others = _listed(queues) or "ask the cluster's administrator for one, or leave queue.name out"
+            self._problem(f"queue.name is {name!r}, which namespace {self.namespace} does not have; {others}")
         if PRIORITY_LABEL in labels:
             self._known("WorkloadPriorityClass", labels[PRIORITY_LABEL], "queue.priority")
+        if queue is not None:
+            self._in_queue(queue, pod)
 
     def _in_queue(self, queue: Object, pod: Object) -> None:
+        """Look at what a queue covers, and with the requests that are left at whether it could ever give as much."""
         name = queue["metadata"]["name"]
         for condition in queue.get("status", {}).get("conditions", ()):
             if condition["type"] == "Active" and condition["status"] == "False":
                 self._problem(f"queue {name} admits nothing now: {condition['message']}; use another queue")
-        asked = demand(self.jobset, pod)
-        cluster_queue = self._get("ClusterQueue", queue["spec"]["clusterQueue"])
-        covered = covered_by(cluster_queue) if cluster_queue else covered_in(queue)
-        self.findings.problems += uncovered(asked, name, covered) if covered else ()
+        wanted, covered = demand(self.jobset, pod), covered_in(queue)
+        spare = MOST - BEFORE_AND_AFTER - self.asked
+        if spare < 2:
+            self.findings.left_out.append(f"whether queue {name} could ever give it what it asks for")
+        cluster_queue = self._get("ClusterQueue", queue["spec"]["clusterQueue"]) if spare > 0 or not covered else None
+        covered = covered_by(cluster_queue) if cluster_queue else covered
+        self.findings.problems += uncovered(wanted, name, covered) if covered else ()
         if cluster_queue:
-            flavors = self._ask("ResourceFlavors", lambda: self.cluster.objects("ResourceFlavor"))
-            if flavors is not None:
-                self.findings.problems += unfitting(asked, name, cluster_queue, flavors)
+            flavors = self._list("ResourceFlavors", "ResourceFlavor") if spare > 1 else None
+            self.findings.problems += unfitting(wanted, name, cluster_queue, flavors)
 
     def _of_pod(self, pod: Object, error: ClusterError) -> Iterator[str]:
         """Yield what a refusal of the Pod means; a missing name of another object is looked for first."""
@@ -156,7 +181,9 @@ class _Look:
         if problem := refused_by_profile(self.namespace, said):
             yield problem
         elif "no PriorityClass" in said:
-            self._known("PriorityClass", spec["priorityClassName"], "queue.podPriority")
+            yield _unknown(
+                "PriorityClass", spec["priorityClassName"], "queue.podPriority", self._there("PriorityClass")
+            )
         elif "service account" in said and "not found" in said:
             name = spec.get("serviceAccountName", "default")
             yield (
@@ -196,33 +223,39 @@ class _Look:
     def _known(self, kind: str, name: str, path: str) -> None:
         """Note where a kind that is in no namespace has no object of that name, with those that there are."""
         try:
-            there = self._ask(f"{kind} {name}", lambda: self.cluster.get(kind, name))
+            there = self._list(f"{kind} {name}", kind)
         except ClusterError as error:
             if error.status != 404:
                 raise
-            there = None
-        if there is None and self._was_answered(f"{kind} {name}"):
-            others = self._names(kind)
-            self._problem(f"{path} is {name!r}, but the cluster has no such {kind}; {others or 'leave it out'}")
+            there = []
+        if there is not None and name not in (each["metadata"]["name"] for each in there):
+            self._problem(_unknown(kind, name, path, there))
 
-    def _queues(self) -> str:
-        others = self._names("LocalQueue")
-        return f"; {others}" if others else "; ask the cluster's administrator for one, or leave queue.name out"
-
-    def _names(self, kind: str) -> str:
-        """Return the objects that there are of a kind, to choose from."""
+    def _there(self, kind: str) -> list[Object]:
+        """Return the objects of a kind to choose from, as far as these credentials may look."""
         try:
-            found = self.cluster.objects(kind, self.namespace)
+            return self.cluster.objects(kind)
         except ClusterError:
-            return ""
-        names = sorted(each["metadata"]["name"] for each in found)
-        return f"there are: {', '.join(names)}" if names else ""
+            return []
+
+    def _secrets_of(self, names: list[str]) -> dict[str, Object] | None:
+        """Return those of these Secrets that there are, in one request; None where that may not be asked."""
+        if len(names) > 1:
+            there = self._list(f"Secrets {' and '.join(names)}", "Secret", fields=NOT_HELMS)
+            return None if there is None else {each["metadata"]["name"]: each for each in there}
+        found = {name: self._get("Secret", name) for name in names}
+        answered = all(self._was_answered(f"Secret {name}") for name in names)
+        return {name: each for name, each in found.items() if each} if answered else None
 
     def _get(self, kind: str, name: str) -> Object | None:
         return self._ask(f"{kind} {name}", lambda: self.cluster.get(kind, name, self.namespace))
 
+    def _list(self, what: str, kind: str, *, labels: str = "", fields: str = "") -> list[Object] | None:
+        return self._ask(what, lambda: self.cluster.objects(kind, self.namespace, labels=labels, fields=fields))
+
     def _ask[T](self, what: str, ask: Callable[[], T]) -> T | None:
         """Return an answer; where these credentials may not ask, note that and return None."""
+        self.asked += 1
         try:
             return ask()
         except ClusterError as error:
@@ -236,6 +269,16 @@ class _Look:
 
     def _problem(self, text: str) -> None:
         self.findings.problems.append(text)
+
+
+def _unknown(kind: str, name: str, path: str, there: list[Object]) -> str:
+    return f"{path} is {name!r}, but the cluster has no such {kind}; {_listed(there) or 'leave it out'}"
+
+
+def _listed(there: list[Object]) -> str:
+    """Return the names that there are, to choose from."""
+    names = sorted(each["metadata"]["name"] for each in there)
+    return f"there are: {', '.join(names)}" if names else ""
 
 
 def _secrets(spec: Object) -> dict[str, list[str]]:
