@@ -1,5 +1,10 @@
 """A job for TPUs, on a machine that has none."""
 
+import os
+import sys
+
+import pytest
+
 REHEARSAL = {"slice": "v6e-4", "environment": {"JAX_PLATFORMS": "cpu"}}
 
 
@@ -25,3 +30,29 @@ def test_hosts_that_compute_on_cpus_each_compile_as_none_but_the_first_would_fin
     job = write_job(tmp_path, tmp_path / "out", slice="cpu-2x1", compilationCacheDir=str(kept), training={"steps": 1})
     assert [host.end() for host in start_hosts(job, job)] == [0, 0]
     assert not kept.exists()
+
+
+COUNT = """
+import sys
+from pathlib import Path
+
+import jax
+
+from mdctl.runtime.devices import configure
+from mdctl.spec.reading import read_job
+
+configure(read_job(Path(sys.argv[1])).spec)
+jax.devices()
+names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+print("threads:", names.count("tf_XLAEigen"))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have names under /proc on Linux")
+@pytest.mark.parametrize(
+    ("slice_", "threads"), [("v6e-4", max(4, os.cpu_count() or 1)), ("v5p-16", 32)], ids=["one host", "two hosts"]
+)
+def test_hosts_that_wait_for_each_other_have_threads_to_spare(tmp_path, write_job, start, slice_, threads):
+    job = write_job(tmp_path, tmp_path / "out", **{**REHEARSAL, "slice": slice_, "batch": {"globalSize": 8}})
+    worker = start("-c", COUNT, job)
+    worker.expect(f"threads: {threads}\n")
