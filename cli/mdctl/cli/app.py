@@ -7,35 +7,43 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plug
 
 import typer
 
-from mdctl.cli import cluster, config, recipes
-from mdctl.cli.artifacts import artifacts
-from mdctl.cli.cancel import cancel
-from mdctl.cli.capacity import capacity
-from mdctl.cli.delete import delete
-from mdctl.cli.doctor import doctor
-from mdctl.cli.events import events
-from mdctl.cli.exec import execute
-from mdctl.cli.generate import generate
-from mdctl.cli.list import list_
-from mdctl.cli.logs import logs
 from mdctl.cli.output import run
-from mdctl.cli.queues import queues
-from mdctl.cli.render import render
-from mdctl.cli.resubmit import resubmit
-from mdctl.cli.resume import resume
-from mdctl.cli.schema import schema
-from mdctl.cli.slices import slices
-from mdctl.cli.status import status
-from mdctl.cli.submit import submit
-from mdctl.cli.suspend import suspend
-from mdctl.cli.validate import validate
-from mdctl.cli.version import version
-from mdctl.cli.wait import wait
-from mdctl.cli.watch import watch
+from mdctl.cli.verbs import group_of
 from mdctl.spec.exit_codes import EXIT_CODES
+
+VERBS = {
+    "submit": "submit:submit",
+    "generate": "generate:generate",
+    "list": "list:list_",
+    "status": "status:status",
+    "watch": "watch:watch",
+    "logs": "logs:logs",
+    "events": "events:events",
+    "artifacts": "artifacts:artifacts",
+    "wait": "wait:wait",
+    "suspend": "suspend:suspend",
+    "resume": "resume:resume",
+    "cancel": "cancel:cancel",
+    "resubmit": "resubmit:resubmit",
+    "delete": "delete:delete",
+    "exec": "exec:execute",
+    "queues": "queues:queues",
+    "capacity": "capacity:capacity",
+    "render": "render:render",
+    "validate": "validate:validate",
+    "recipes": "recipes:app",
+    "slices": "slices:slices",
+    "schema": "schema:schema",
+    "config": "config:app",
+    "doctor": "doctor:doctor",
+    "cluster": "cluster:app",
+    "version": "version:version",
+}
+"""In the order of the help: the module that holds a verb, and its name there."""
 
 app = typer.Typer(
     name="mdctl",
+    cls=group_of(VERBS),
     help="""Train diffusion models, and make videos with them, on TPU and GPU slices or on this computer.
 
     \b
@@ -49,32 +57,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-app.command()(submit)
-app.command()(generate)
-app.command(name="list")(list_)
-app.command()(status)
-app.command()(watch)
-app.command()(logs)
-app.command()(events)
-app.command()(artifacts)
-app.command()(wait)
-app.command()(suspend)
-app.command()(resume)
-app.command()(cancel)
-app.command()(resubmit)
-app.command()(delete)
-app.command(name="exec")(execute)
-app.command()(queues)
-app.command()(capacity)
-app.command()(render)
-app.command()(validate)
-app.add_typer(recipes.app)
-app.command()(slices)
-app.command()(schema)
-app.add_typer(config.app)
-app.command()(doctor)
-app.add_typer(cluster.app)
-app.command()(version)
+
+@app.callback()
+def mdctl() -> None:
+    """Have verbs only."""
 
 
 def main() -> None:
