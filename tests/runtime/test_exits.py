@@ -44,6 +44,8 @@ def test_only_an_agreed_stop_lets_hosts_wait_for_each_other():
         (0, {}, 0),
         (3, {}, 3),
         (-signal.SIGABRT, {"peer_lost": True}, 76),
+        (-signal.SIGSEGV, {"peer_lost": True}, 76),
+        (-signal.SIGSEGV, {}, 139),
         (-signal.SIGABRT, {}, 134),
         (-signal.SIGKILL, {}, 137),
         (-signal.SIGTERM, {"stopping": True}, 75),

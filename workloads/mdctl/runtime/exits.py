@@ -23,7 +23,10 @@ PEER_GONE = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "Gloo", "NCCL", "coo
 """What collectives, barriers and the coordination service say when another host is gone."""
 
 FATAL_PEER_LOSS = "JAX distributed service detected fatal errors"
-"""The line with which JAX's client aborts the process (SIGABRT) once it misses a peer."""
+"""The line with which JAX's client aborts the process once it misses a peer."""
+
+CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
+"""How such a process ends: by the abort, or while faulthandler reads the stacks of threads that are still running."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def from_process(returncode: int, *, stopping: bool, peer_lost: bool) -> Exit:
     if returncode >= 0:
         return Exit(returncode, "said by the worker itself")
     name = signal.Signals(-returncode).name
-    if -returncode == signal.SIGABRT and peer_lost:
+    if peer_lost and -returncode in CRASHES:
         return Exit(PeerLost.exit_code, f"lost a peer, and JAX's runtime aborted ({name})")
     if stopping and -returncode in (signal.SIGTERM, signal.SIGINT):
         return Exit(Preempted.exit_code, "asked to stop before anything had run")
