@@ -8,9 +8,9 @@ import pytest
 
 from mdctl.cli.description import live_row
 from mdctl.cli.list import _rows
-from mdctl.cli.records import all_records, phase_of, read_records
+from mdctl.cli.records import all_records, outcome_of, read_records
 from mdctl.cluster.state import summarise
-from mdctl.results.cancellation import write_cancellation
+from mdctl.results.cancellation import read_cancellation, write_cancellation
 from mdctl.results.jobs import recorded_jobs
 from mdctl.results.store import open_store
 from tests.cluster.record import load_snapshot
@@ -94,19 +94,57 @@ def test_the_newest_job_comes_first(written):
     assert (names[0], names[-1]) == ("new", "old")
 
 
-def test_one_that_was_cancelled_is_told_from_one_that_went_otherwise(written, tmp_path):
+@pytest.fixture
+def stopped(written, tmp_path):
+    """Return a copy of a run whose newest attempt has not ended."""
     copy = tmp_path / "copy"
     shutil.copytree(written / "trained", copy)
     for path in copy.glob("attempts/0003/host-*.exit.json"):
         path.unlink()
     attempt = copy / "attempts/0003/attempt.json"
     attempt.write_text(json.dumps(json.loads(attempt.read_text()) | {"run": "run-1"}))
+    return copy
+
+
+def cancelled(copy, **facts):
+    (copy / "cancelled.json").write_text(json.dumps(facts))
+    return outcome_of(read_records(str(copy)).job)
+
+
+def test_one_that_was_cancelled_is_told_from_one_that_went_otherwise(stopped):
+    record = read_records(str(stopped)).job
+    began = record.attempts.newest[0].began
+    assert outcome_of(record).phase == "Gone"
+    assert cancelled(stopped, run="run-0", time=began - 1).phase == "Gone"  # an earlier one, after which it went on
+    assert cancelled(stopped, run="run-1", time=began - 1).phase == "Cancelled"  # clocks differ
+    assert cancelled(stopped, run="run-2", time=began + 1).phase == "Cancelled"  # a later one, which never began
+    assert cancelled(stopped, run="run-1").phase == "Gone"  # what a kill cut short
+
+
+def test_one_that_was_cancelled_after_a_failure_is_cancelled(written, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(written / "mistaken", copy)
     record = read_records(str(copy)).job
-    assert phase_of(record) == "Gone"
-    write_cancellation(open_store(str(copy)), "run-0")
-    assert phase_of(record) == "Gone"
-    write_cancellation(open_store(str(copy)), "run-1")
-    assert phase_of(record) == "Cancelled"
+    assert outcome_of(record).phase == "Failed"
+    write_cancellation(open_store(str(copy)), record.attempts.newest[0].run)
+    assert outcome_of(record).phase == "Cancelled"
+
+
+def test_one_that_was_done_before_it_could_be_cancelled_is_done(written, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(written / "trained", copy)
+    assert cancelled(copy, run="trained", time=0).phase == "Completed"
+
+
+@pytest.mark.parametrize("by", ["jane@example.com", None])
+def test_who_cancelled_it_and_when_is_shown(mdctl, folder, stopped, by):
+    words = f"cancelled by {by}, " if by else "cancelled, "
+    write_cancellation(open_store(str(stopped)), "run-1", by)
+    found = read_cancellation(open_store(str(stopped)))
+    facts = dict(line.split(maxsplit=1) for line in mdctl("status", str(stopped)).out.partition("\n\n")[0].splitlines())
+    assert (facts["phase"], facts["reason"].startswith(words)) == ("Cancelled", True)
+    shown = json.loads(mdctl("status", str(stopped), "-o", "json").out)["cancelled"]
+    assert shown == {"by": by, "time": datetime.fromtimestamp(found.time, UTC).isoformat(), "run": "run-1"}
 
 
 def test_an_output_directory_that_cannot_be_read_is_a_problem_and_no_failure(mdctl, folder):

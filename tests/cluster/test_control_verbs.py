@@ -77,6 +77,42 @@ def test_a_cancelled_job_leaves_its_record_and_goes_on_from_it(plane, namespace,
 
 
 @pytest.mark.nodes("v5e-8")
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_cancelled_job_is_listed_and_shown_as_such_with_who_did_it(plane, namespace, mdctl, bucket, begun):
+    """One that had to wait until then, and has written nothing, too."""
+    mdctl("config", "set", "output_dir", bucket)
+    if not begun:
+        plane.queues.create(namespace, {"v5e-8": 0})
+    jobset = created(plane, namespace, f"output_dir={bucket}/{JOB}", "queue.name=accelerators")
+    if begun:
+        plane.pods.running(namespace, JOB, 1)
+        template = jobset["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]
+        blob(f"{bucket}/{JOB}/job.yaml").upload_from_string(template["metadata"]["annotations"]["mdctl.dev/spec"])
+        attempt = {"run": jobset["metadata"]["uid"], "hosts": 1, "progress": 0}
+        blob(f"{bucket}/{JOB}/attempts/0001/attempt.json").upload_from_string(json.dumps(attempt))
+    user = f"jane-{namespace}"
+    place = ["--kubeconfig", str(plane.kubeconfig_for(user, ["test:admins"])), "-n", namespace]
+    assert mdctl("cancel", JOB, *place).code == 0
+    [row] = json.loads(mdctl("list", *place, "-o", "json").out)
+    assert (row["name"], row["phase"], row["model"]) == (JOB, "Cancelled", "wan2.1-t2v-14b")
+    assert (row["cancelled"]["by"], row["cancelled"]["run"]) == (user, jobset["metadata"]["uid"])
+    head, line = mdctl("list", *place, "--phase", "cancelled").out.splitlines()
+    assert "CANCELLED" not in head
+    assert line.split()[:1] == [JOB]
+    assert "Cancelled" in line
+    facts = mdctl("status", JOB, *place).out
+    assert re.search(r"^phase +Cancelled$", facts, re.MULTILINE)
+    assert re.search(rf"^reason +cancelled by {user}, \d+ s ago$", facts, re.MULTILINE)
+    shown = json.loads(mdctl("status", JOB, *place, "-o", "json").out)
+    assert (shown["phase"], shown["cancelled"]) == ("Cancelled", row["cancelled"])
+    plane.queues.create(namespace, {"v5e-8": 16})
+    again = mdctl("resubmit", JOB, *place)
+    assert again.code == 0, again.err
+    [row] = json.loads(mdctl("list", *place, "-o", "json").out)
+    assert (row["phase"] == "Cancelled", row["cancelled"]) == (False, None)
+
+
+@pytest.mark.nodes("v5e-8")
 def test_a_job_that_runs_is_submitted_again_only_where_it_is_replaced(plane, namespace, verb):
     created(plane, namespace)
     plane.pods.running(namespace, JOB, 1)

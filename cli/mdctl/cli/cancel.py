@@ -1,10 +1,14 @@
 """`mdctl cancel`."""
 
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from mdctl.cli import output
 from mdctl.cli.connection import Context, JobName, Kubeconfig, Namespace, connect
 from mdctl.cli.options import Output
+
+if TYPE_CHECKING:
+    from mdctl.cluster.client import Cluster
 
 
 def cancel(
@@ -30,22 +34,32 @@ def cancel(
     cluster = connect(context, kubeconfig, namespace)
     jobset = find_job(cluster, job)
     control.cancel(cluster, jobset, output.note)
-    _record(jobset)
+    _record(cluster, jobset)
     place = {"namespace": jobset["metadata"]["namespace"], "output": output_directory(jobset)}
     output.record({"name": job, "state": "cancelled", **place}, form)
 
 
-def _record(jobset: dict[str, Any]) -> None:
-    """Write beside what the job wrote that it was cancelled, where that can be reached from here."""
-    from mdctl.cluster.jobs import output_directory
+def _record(cluster: "Cluster", jobset: dict[str, Any]) -> None:
+    """Write beside what the job wrote that it was cancelled and by whom, where that can be reached from here.
+
+    One that had not begun has written nothing, so its spec is kept too: it is listed, and can be submitted again.
+    """
+    from mdctl.cluster.jobs import output_directory, spec_text
     from mdctl.results.cancellation import write_cancellation
     from mdctl.results.store import open_store
-    from mdctl.spec.errors import MdctlError
+    from mdctl.spec.errors import ClusterError, MdctlError
+    from mdctl.spec.outputs import JOB
 
     directory = output_directory(jobset)
     if directory is None or not directory.startswith("gs://"):
         return
+    by = None
+    with suppress(ClusterError):
+        by = cluster.user()
     try:
-        write_cancellation(open_store(directory), run=jobset["metadata"]["uid"])
+        store = open_store(directory)
+        write_cancellation(store, run=jobset["metadata"]["uid"], by=by)
+        if store.find(JOB) is None:
+            store.write(JOB, spec_text(jobset).encode())
     except MdctlError as error:
         output.warning(f"its record does not say that it was cancelled: {error}")

@@ -9,7 +9,7 @@ from mdctl.cli.units import duration
 from mdctl.spec.names import SLICE_ANNOTATION, TASK_LABEL
 
 if TYPE_CHECKING:
-    from mdctl.cli.records import Records
+    from mdctl.cli.records import Outcome, Records
     from mdctl.cluster.conditions import Condition
     from mdctl.cluster.failure import HostFailure
     from mdctl.cluster.host_state import HostState
@@ -36,10 +36,11 @@ def live_row(snapshot: "Snapshot", state: "JobState", record: "RecordedJob | Non
         "progress": brief_progress(record.progress) if record else None,
         "age": age(state.created, now),
         "queue": snapshot.queue,
+        "cancelled": None,
     }
 
 
-def kept_row(record: "RecordedJob", phase: str, now: datetime) -> Row:
+def kept_row(record: "RecordedJob", outcome: "Outcome", now: datetime) -> Row:
     """Return the line of a job that is not on the cluster any more."""
     return {
         "name": record.name,
@@ -47,11 +48,12 @@ def kept_row(record: "RecordedJob", phase: str, now: datetime) -> Row:
         "task": record.task,
         "model": record.model,
         "slice": _slices(record.slice, record.num_slices),
-        "phase": phase,
+        "phase": outcome.phase,
         "hosts": None,
         "progress": brief_progress(record.progress),
-        "age": age(from_epoch(record.attempts.began), now),
+        "age": age(from_epoch(began(record, outcome)), now),
         "queue": None,
+        "cancelled": cancellation_facts(outcome),
     }
 
 
@@ -80,7 +82,7 @@ def live_facts(snapshot: "Snapshot", state: "JobState", now: datetime) -> dict[s
     }
 
 
-def kept_facts(record: "RecordedJob", phase: str, now: datetime) -> dict[str, Any]:
+def kept_facts(record: "RecordedJob", outcome: "Outcome", now: datetime) -> dict[str, Any]:
     """Return what a job that is not on the cluster has left, a fact each."""
     heard = age(from_epoch(record.heard), now)
     return {
@@ -88,11 +90,32 @@ def kept_facts(record: "RecordedJob", phase: str, now: datetime) -> dict[str, An
         "task": record.task,
         "model": record.model,
         "slice": _slices(record.slice, record.num_slices),
-        "phase": phase,
-        "reason": record.cause or "it is not on the cluster any more",
-        "age": age(from_epoch(record.attempts.began), now),
+        "phase": outcome.phase,
+        "reason": _cancelled(outcome, now) or record.cause or "it is not on the cluster any more",
+        "age": age(from_epoch(began(record, outcome)), now),
         "last heard of": heard and f"{heard} ago",
+        "cancelled": cancellation_facts(outcome),
     }
+
+
+def began(record: "RecordedJob", outcome: "Outcome") -> float | None:
+    """Return when a job that has gone began; of one that was cancelled before that, when it was."""
+    cancelled = outcome.cancellation.time if outcome.cancellation else None
+    return record.attempts.began or cancelled
+
+
+def cancellation_facts(outcome: "Outcome") -> dict[str, Any] | None:
+    """Return who cancelled a job and when, for a program; None where nobody did."""
+    found, time = outcome.cancellation, from_epoch(outcome.cancellation.time if outcome.cancellation else None)
+    return None if found is None or time is None else {"by": found.by, "time": time.isoformat(), "run": found.run}
+
+
+def _cancelled(outcome: "Outcome", now: datetime) -> str | None:
+    found = outcome.cancellation
+    if found is None:
+        return None
+    by = f" by {found.by}" if found.by else ""
+    return f"cancelled{by}, {age(from_epoch(found.time), now)} ago"
 
 
 def host_rows(hosts: "Iterable[HostState]", now: datetime) -> list[Row]:

@@ -60,7 +60,7 @@ def list_(
     if problem:
         output.warning(f"only jobs on the cluster are listed: {problem}")
     found = [row for row in _rows(snapshots, records) if not wanted or row["phase"] in wanted]
-    hidden = () if everywhere or form is not output.Format.TABLE else ("namespace",)
+    hidden = () if form is not output.Format.TABLE else ("cancelled",) if everywhere else ("cancelled", "namespace")
     output.rows([{key: value for key, value in row.items() if key not in hidden} for row in found], form)
     if not found:
         output.note(f"no jobs{' of that phase' if wanted else ''} (see --all-namespaces, `mdctl submit --help`)")
@@ -76,8 +76,8 @@ def _known(phases: Sequence[str]) -> set[str]:
 
 
 def _rows(snapshots: "Iterable[Snapshot]", records: "Sequence[RecordedJob]") -> Iterator[output.Row]:
-    from mdctl.cli.description import from_epoch, kept_row, live_row
-    from mdctl.cli.records import phases_of
+    from mdctl.cli.description import began, from_epoch, kept_row, live_row
+    from mdctl.cli.records import outcomes_of
     from mdctl.cluster.state import summarise
 
     now = datetime.now(UTC)
@@ -87,8 +87,8 @@ def _rows(snapshots: "Iterable[Snapshot]", records: "Sequence[RecordedJob]") -> 
     gone = [record for record in records if record.name not in there]
     rows = [(state.created, live_row(each, state, written.get(state.name), now)) for each, state in states]
     rows += [
-        (from_epoch(record.attempts.began), kept_row(record, phase, now))
-        for record, phase in zip(gone, phases_of(gone), strict=True)
+        (from_epoch(began(record, outcome)), kept_row(record, outcome, now))
+        for record, outcome in zip(gone, outcomes_of(gone), strict=True)
     ]
     for _, row in sorted(rows, key=lambda pair: pair[0] or now, reverse=True):
         yield row

@@ -9,6 +9,7 @@ from mdctl.spec.errors import ResultsError
 
 if TYPE_CHECKING:
     from mdctl.results.attempts import Attempt
+    from mdctl.results.cancellation import Cancellation
     from mdctl.results.jobs import RecordedJob
 
 
@@ -20,6 +21,14 @@ class Records:
     job: "RecordedJob | None" = None
     attempts: "Sequence[Attempt]" = ()
     problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What has become of a job that is not on the cluster."""
+
+    phase: str
+    cancellation: "Cancellation | None" = None
 
 
 def read_records(location: str | None) -> Records:
@@ -50,35 +59,41 @@ def all_records() -> "tuple[list[RecordedJob], str | None]":
         return [], str(error)
 
 
-def phase_of(record: "RecordedJob") -> str:
+def outcome_of(record: "RecordedJob") -> Outcome:
     """Return what has become of a job that is not on the cluster: what its attempts say, or that it was cancelled.
 
     One that neither ended nor was cancelled is gone: deleted, or on another cluster.
     """
     from mdctl.results.attempts import State
-    from mdctl.results.cancellation import read_cancellation
-    from mdctl.results.store import open_store
 
-    match record.state:
-        case State.DONE:
-            return "Completed"
-        case State.FAILED:
-            return "Failed"
-    with suppress(ResultsError):
-        found = read_cancellation(open_store(record.directory))
-        if found and found.run in {attempt.run for attempt in record.attempts.newest}:
-            return "Cancelled"
-    return "Gone"
+    if record.state is State.DONE:
+        return Outcome(phase="Completed")
+    if (found := _cancellation_of(record)) is not None:
+        return Outcome(phase="Cancelled", cancellation=found)
+    return Outcome(phase="Failed" if record.state is State.FAILED else "Gone")
 
 
-def phases_of(records: "Sequence[RecordedJob]") -> list[str]:
-    """Return the phase of each."""
+def outcomes_of(records: "Sequence[RecordedJob]") -> list[Outcome]:
+    """Return the outcome of each."""
     from concurrent.futures import ThreadPoolExecutor
 
     from mdctl.results.store import NUM_JOBS
 
     with ThreadPoolExecutor(NUM_JOBS) as pool:
-        return list(pool.map(phase_of, records))
+        return list(pool.map(outcome_of, records))
+
+
+def _cancellation_of(record: "RecordedJob") -> "Cancellation | None":
+    """Return what says that the newest run was cancelled: its pods may have been waiting still, and written nothing."""
+    from mdctl.results.cancellation import read_cancellation
+    from mdctl.results.store import open_store
+
+    newest = record.attempts.newest
+    with suppress(ResultsError):
+        found = read_cancellation(open_store(record.directory))
+        if found and (found.run in {each.run for each in newest} or all(each.began < found.time for each in newest)):
+            return found
+    return None
 
 
 def last_lines(records: Records, host: int) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import typer
 from mdctl.cli import output
 from mdctl.cli.connection import Context, Kubeconfig, Namespace, connect, job_names
 from mdctl.cli.options import Output
-from mdctl.cli.records import Records, last_lines, phase_of, read_records
+from mdctl.cli.records import Records, last_lines, outcome_of, read_records
 
 if TYPE_CHECKING:
     from mdctl.cluster.snapshot import Snapshot
@@ -111,7 +111,7 @@ def _kept(job: str) -> dict[str, Any]:
     if records.job is None:
         raise ResultsError(records.problem or f"{records.location}: no job has written there; check the name")
     return {
-        **kept_facts(records.job, phase_of(records.job), datetime.now(UTC)),
+        **kept_facts(records.job, outcome_of(records.job), datetime.now(UTC)),
         "output": records.location,
         "progress": full_progress(records.job.progress),
         "failure": kept_failure(records, last_lines),

@@ -17,14 +17,19 @@ class Cancellation:
 
     run: str  # as in the records of its attempts
     time: float
+    by: str | None = None  # as the cluster knows them; None: it did not say
 
 
-def write_cancellation(store: Store, run: str) -> None:
+def write_cancellation(store: Store, run: str, by: str | None = None) -> None:
     """Say that a run was cancelled, just now."""
-    store.write(CANCELLED, json.dumps({"run": run, "time": time.time()}).encode())
+    who = {} if by is None else {"by": by}
+    store.write(CANCELLED, json.dumps({"run": run, "time": time.time(), **who}).encode())
 
 
 def read_cancellation(store: Store) -> Cancellation | None:
     """Return what says that a job was cancelled; None if it was not."""
     found = as_object(store.read(CANCELLED))
-    return Cancellation(run=str(found["run"]), time=float(found["time"])) if {"run", "time"} <= found.keys() else None
+    if not {"run", "time"} <= found.keys():
+        return None
+    by = found.get("by")
+    return Cancellation(run=str(found["run"]), time=float(found["time"]), by=None if by is None else str(by))

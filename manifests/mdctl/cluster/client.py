@@ -126,6 +126,12 @@ class Cluster:
             self.create({**review, "metadata": {}, "spec": {"resourceAttributes": attributes}})["status"]["allowed"]
         )
 
+    def user(self) -> str:
+        """Return the name by which the cluster knows who asks."""
+        kind = "SelfSubjectReview"
+        found = self.create({"apiVersion": KINDS[kind].version, "kind": kind, "metadata": {}})
+        return str(found["status"]["userInfo"]["username"])
+
     def ask(self, path: str) -> Object:
         """Return what the server answers at a path, such as `version`."""
         status, answer = self._request("GET", path)

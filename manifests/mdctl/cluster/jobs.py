@@ -74,16 +74,17 @@ def output_directory(jobset: Object) -> str | None:
     return None if found is None else str(found)
 
 
+def spec_text(jobset: Object) -> str:
+    """Return the resolved spec that a JobSet carries, as it was written."""
+    template = jobset["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]
+    return str(template["metadata"].get("annotations", {}).get(SPEC_ANNOTATION, "{}"))
+
+
 def model_name(jobset: Object) -> str | None:
     """Return the model of a job, without reading the rest of its spec: a list of jobs asks for hundreds."""
-    match = re.search(r"^  model:\n    name: (\S+)$", _spec_text(jobset), re.MULTILINE)
+    match = re.search(r"^  model:\n    name: (\S+)$", spec_text(jobset), re.MULTILINE)
     return match[1] if match else None
 
 
 def _carried(jobset: Object) -> Object:
-    return parse_mapping(_spec_text(jobset), f"JobSet {jobset['metadata']['name']}")
-
-
-def _spec_text(jobset: Object) -> str:
-    template = jobset["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]
-    return str(template["metadata"].get("annotations", {}).get(SPEC_ANNOTATION, "{}"))
+    return parse_mapping(spec_text(jobset), f"JobSet {jobset['metadata']['name']}")

@@ -1,7 +1,7 @@
 """The output directory of a job, a folder or `gs://bucket/path`: the names that the worker writes and mdctl reads.
 
     job.yaml                                 the resolved spec of the newest attempt
-    cancelled.json                           the run that somebody cancelled, and when; written by mdctl, not a worker
+    cancelled.json                           the run that somebody cancelled, when, and who; written by mdctl
     data.json                                the clips that the run trains on
     metrics.jsonl                            a line for each step
     evaluations.jsonl                        a line for each evaluation
