@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mdctl.cluster.following import MAX_HOSTS, follow_logs
+from mdctl.cluster.following import follow_logs
 from mdctl.cluster.logs import Excerpt, PodLog, instant, read_logs, stamp
-from mdctl.spec.errors import ClusterError
 from tests.cluster.plane.api import PATIENCE
 from tests.cluster.plane.pods import LINGER
 from tests.cluster.rendered import JOB, rendered
@@ -212,7 +211,18 @@ def test_no_line_is_lost_or_doubled_when_the_api_server_is_killed(plane, namespa
     assert [line for line in found if line.startswith(names[0])] == expected[: len(expected) // 2]
 
 
-def test_more_hosts_than_can_be_followed_are_refused(cluster, namespace):
-    large = rendered(namespace, f"slice=v5p-{MAX_HOSTS * 8 * 2}")
-    with pytest.raises(ClusterError, match=r"512 hosts are more than the 256 .* name some with --host"):
-        next(follow_logs(cluster, large, Excerpt(), print))
+@pytest.mark.nodes("tpu7x")
+def test_of_more_hosts_than_can_be_followed_the_first_are_and_that_is_said(
+    plane, namespace, start, listen, monkeypatch
+):
+    monkeypatch.setattr("mdctl.cluster.following.MAX_HOSTS", 1)
+    jobset, pods = start()
+    for number, pod in enumerate(pods):
+        plane.pods.write_log(pod, f"from {number}")
+    all_hosts, second = listen(jobset), listen(jobset, hosts=frozenset({1}))
+    all_hosts.until("from 0")
+    second.until("from 1")
+    plane.pods.finish_all(namespace, JOB)
+    assert (all_hosts.all(), second.all()) == (["from 0"], ["from 1"])
+    assert all_hosts.told == ["of 2 hosts the first 1 are followed, 0 to 0; name others with --host"]
+    assert second.told == []

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from mdctl.cluster.following import MAX_HOSTS
 from tests.cli.conftest import folder, mdctl
 from tests.cluster.plane.pods import EXIT_CODE
 from tests.cluster.rendered import JOB, rendered
@@ -53,6 +54,10 @@ def test_a_job_that_crashed_gives_one(plane, namespace, logs):
     shown = logs("-f")
     assert (shown.code, shown.out) == (1, "")
     assert "Failed: host 0 left with 1: " in shown.err
+
+
+def test_the_help_says_how_many_hosts_are_followed(mdctl):
+    assert f"of more than {MAX_HOSTS} hosts, the first {MAX_HOSTS}." in " ".join(mdctl("logs", "--help").out.split())
 
 
 def test_a_job_that_is_not_there_is_one_clear_error(logs):

@@ -45,8 +45,9 @@ def logs(  # noqa: PLR0913 - each is an option of the verb
 ) -> int:
     """Print what the hosts of a job write.
 
-    With -f until the job ends, and then leave with its exit code. Attempts that are over, and jobs that are not on the
-    cluster any more, are read from the output directory, which can be named instead of a job.
+    With -f until the job ends, and then leave with its exit code; of more than 256 hosts, the first 256. Attempts that
+    are over, and jobs that are not on the cluster any more, are read from the output directory, which can be named
+    instead of a job.
 
     \b
     mdctl logs train-wan-x7k2p -f

@@ -12,7 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from time import monotonic
 
@@ -38,20 +38,29 @@ Level = tuple[list[Object], list[Object]]
 def follow_logs(cluster: Cluster, jobset: Object, excerpt: Excerpt, tell: Callable[[str], None]) -> Iterator[Line]:
     """Yield what a job's hosts wrote, by time, and then what they write, until the job has ended or is deleted.
 
-    `tell` is told when no host has started yet, when the API server stops answering, which is tried again until it
-    does, and what could not be read in the end.
+    Of more than MAX_HOSTS the first ones are followed. `tell` is told of that, when no host has started yet, when the
+    API server stops answering, which is tried again until it does, and what could not be read in the end.
 
     Raises:
-        ClusterError: the server refuses, or the job has more hosts than can be followed.
+        ClusterError: the server refuses.
     """
-    count = len(excerpt.hosts) or num_hosts(jobset)
-    if count > MAX_HOSTS:
-        raise ClusterError(f"{count} hosts are more than the {MAX_HOSTS} that can be followed; name some with --host")
-    follower = _Follower(cluster, jobset, excerpt, tell)
+    follower = _Follower(cluster, jobset, _bounded(jobset, excerpt, tell), tell)
     try:
         yield from follower.lines()
     finally:
         follower.done.set()
+
+
+def _bounded(jobset: Object, excerpt: Excerpt, tell: Callable[[str], None]) -> Excerpt:
+    """Return an excerpt of no more hosts than can be followed."""
+    hosts = sorted(excerpt.hosts or range(num_hosts(jobset)))
+    if len(hosts) <= MAX_HOSTS:
+        return excerpt
+    tell(
+        f"of {len(hosts)} hosts the first {MAX_HOSTS} are followed, {hosts[0]} to {hosts[MAX_HOSTS - 1]}; name others "
+        "with --host"
+    )
+    return replace(excerpt, hosts=frozenset(hosts[:MAX_HOSTS]))
 
 
 @dataclass
