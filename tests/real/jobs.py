@@ -41,8 +41,8 @@ class Jobs:
         self.namespace = namespace
         self._settings = settings
 
-    def mdctl(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run the command line as a person does who has this cluster's kubeconfig."""
+    def mdctl(self, *words: str, check: bool = True, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run the command line as a person does who has this cluster's kubeconfig; `given` is piped in."""
         environment = {
             **os.environ,
             **bucket.ENVIRONMENT,
@@ -51,9 +51,13 @@ class Jobs:
             "NO_COLOR": "1",
         }
         command = [str(Path(sys.executable).with_name("mdctl")), *words]
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        run = subprocess.run(command, env=environment, input=given, capture_output=True, text=True, check=False)
         assert not check or run.returncode == 0, f"{' '.join(command)}\n{run.stdout}{run.stderr}"
         return run
+
+    def told(self, verb: str, name: str, *words: str) -> str:
+        """Return what a verb prints of a job, for a program to read."""
+        return self.mdctl(verb, name, "--namespace", self.namespace, "-o", "json", *words).stdout
 
     def words(self, *words: str, name: str) -> list[str]:
         """Return what follows a verb so that pods of this namespace compute, and find the bucket."""
