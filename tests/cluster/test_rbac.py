@@ -166,6 +166,54 @@ def test_a_command_needs_what_the_audit_log_does_not_show(plane, namespace, pers
     assert (refused.code, "you may not" in refused.err) == (2, True)
 
 
+SECRETS = "secrets=[{name: hub, key: token, env: T}, {name: notes, mount_path: /notes}]"
+
+
+def allow_secrets(plane, namespace, user, *names):
+    """Do for a user what is written on top of the Role."""
+    about = {"apiVersion": f"{GROUP}/v1", "metadata": {"name": "mdctl-secrets", "namespace": namespace}}
+    rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": list(names)}
+    plane.api.create({**about, "kind": "Role", "rules": [rule]})
+    role = {"apiGroup": GROUP, "kind": "Role", "name": "mdctl-secrets"}
+    subjects = [{"apiGroup": GROUP, "kind": "User", "name": user}]
+    plane.api.create({**about, "kind": "RoleBinding", "roleRef": role, "subjects": subjects})
+
+
+def test_secrets_are_beyond_the_role_and_a_submit_says_so_in_a_line(plane, namespace, person):
+    """Whether they are there or not; it then goes on."""
+    name, run = person()
+    words = ("submit", "train-wan", *JOB_OF_ANYBODY, SECRETS)
+    for job, more, unseen in (
+        ("one", ["secrets=[{name: hub, key: token, env: T}]"], "Secret hub"),
+        ("two", [], "Secret hub, Secret notes"),
+        (
+            "all",
+            ["--slice", "v5p-64", "--num-slices", "2", "--queue", "accelerators", "queue.priority=low"],
+            "Secrets hub and notes, WorkloadPriorityClass low",
+        ),
+    ):
+        before = len(plane.requests(name))
+        found = run(*words, *more, "--name", job)
+        [warning] = [line for line in found.err.splitlines() if line.startswith("warning: ")]
+        assert warning == f"warning: not checked, for these credentials may not look: {unseen}"
+        assert plane.api.get("JobSet", job, namespace)
+        assert len(plane.requests(name)) - before < 10
+
+
+def test_who_may_read_the_secrets_that_a_job_names_has_them_looked_at(plane, namespace, person):
+    name, run = person()
+    allow_secrets(plane, namespace, name, "hub", "notes")
+    metadata = {"name": "hub", "namespace": namespace}
+    plane.api.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"user": "dmFsdWU="}})
+    words = ("submit", "train-wan", *JOB_OF_ANYBODY, "--name", JOB)
+    refused = run(*words, SECRETS, code=2).err
+    assert "Secret hub has no key 'token'; it has: user" in refused
+    assert f"Secret notes is not in namespace {namespace}; create it" in refused
+    assert plane.api.find("JobSet", JOB, namespace) is None
+    found = run(*words, "secrets=[{name: hub, key: user, env: T}]")
+    assert "warning: not checked" not in found.err
+
+
 def test_the_role_is_the_sum_of_what_verbs_need():
     def resource(each):
         plural = KINDS[each.kind].plural

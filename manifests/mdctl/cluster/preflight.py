@@ -5,7 +5,7 @@
     ... of its first Pod        Pod Security, ServiceAccount, PriorityClass, ResourceQuota, LimitRange
     GET Service                 a stranger of that name, which JobSet would silently use
     list Jobs of no JobSet      likewise; only where there are several slices: the first was judged above
-    GET the Secret              and its key; where there are several they are listed
+    GET the Secret              and its key; several are listed, or got one by one by those who may not list them
     list LocalQueues            in a queue only; what it covers is read from its status
     list WorkloadPriorityClasses   where a priority is named
     GET ClusterQueue, list ResourceFlavors   whether the queue could ever give as much, which `mdctl status` tells too
@@ -123,17 +123,14 @@ class _Look:
 
     def at_secrets(self, pod: Object) -> None:
         wanted = _secrets(pod["spec"])
-        found = self._secrets_of(sorted(wanted))
-        if found is None:
-            return
-        for name, keys in wanted.items():
-            if name not in found:
+        for name, secret in self._secrets_of(sorted(wanted)).items():
+            if secret is None:
                 self._problem(
                     f"Secret {name} is not in namespace {self.namespace}; create it, or name another in the spec"
                 )
                 continue
-            there = sorted(found[name].get("data") or ())
-            for key in keys:
+            there = sorted(secret.get("data") or ())
+            for key in wanted[name]:
                 if key not in there:
                     self._problem(f"Secret {name} has no key {key!r}; it has: {', '.join(there) or 'none'}")
 
@@ -238,14 +235,24 @@ class _Look:
         except ClusterError:
             return []
 
-    def _secrets_of(self, names: list[str]) -> dict[str, Object] | None:
-        """Return those of these Secrets that there are, in one request; None where that may not be asked."""
+    def _secrets_of(self, names: list[str]) -> dict[str, Object | None]:
+        """Return those of these Secrets that may be looked at: in one request, or one by one as far as that goes."""
         if len(names) > 1:
-            there = self._list(f"Secrets {' and '.join(names)}", "Secret", fields=NOT_HELMS)
-            return None if there is None else {each["metadata"]["name"]: each for each in there}
+            what = f"Secrets {' and '.join(names)}"
+            listed = self._list(what, "Secret", fields=NOT_HELMS)
+            if listed is not None:
+                there = {each["metadata"]["name"]: each for each in listed}
+                return {name: there.get(name) for name in names}
+            if len(names) > self._left():
+                return {}
+            self.findings.unchecked.remove(what)
         found = {name: self._get("Secret", name) for name in names}
-        answered = all(self._was_answered(f"Secret {name}") for name in names)
-        return {name: each for name, each in found.items() if each} if answered else None
+        return {name: each for name, each in found.items() if self._was_answered(f"Secret {name}")}
+
+    def _left(self) -> int:
+        """Return the requests that are left once a queue and a priority are looked at."""
+        labels = self.jobset["metadata"]["labels"]
+        return MOST - BEFORE_AND_AFTER - self.asked - sum(each in labels for each in (QUEUE_LABEL, PRIORITY_LABEL))
 
     def _get(self, kind: str, name: str) -> Object | None:
         return self._ask(f"{kind} {name}", lambda: self.cluster.get(kind, name, self.namespace))
