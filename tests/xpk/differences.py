@@ -38,13 +38,13 @@ def both_know() -> list[Slice]:
     return [slice_ for slice_ in all_slices() if xpk_type(slice_) is not None]
 
 
-def ask(commands: Sequence[Sequence[str]], home: Path) -> list[tuple[int, str]]:
-    """Return the exit code of each command of xpk, and what it said."""
+def ask(commands: Sequence[Sequence[str]], home: Path, **environment: str) -> list[tuple[int, str]]:
+    """Return the exit code of each command of xpk, and what it said; `environment` says what else it finds there."""
     answer = subprocess.run(
         [PYTHON, "-m", "tests.xpk.manifests"],
         input=json.dumps(commands),
         cwd=REPOSITORY,
-        env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
+        env={"HOME": str(home), "PATH": "/usr/bin:/bin", **environment},
         capture_output=True,
         text=True,
         check=False,
