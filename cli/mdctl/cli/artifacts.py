@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mdctl.cli import output
+from mdctl.cli.connection import Context, Kubeconfig, Namespace, connect, job_names
 from mdctl.cli.options import Output
 from mdctl.results.kinds import Kind
 
@@ -20,6 +22,7 @@ Job = Annotated[
     typer.Argument(
         metavar="JOB_OR_DIRECTORY",
         help="A job's name, or where it writes: a folder, or gs://bucket/path.",
+        autocompletion=job_names,
         show_default=False,
     ),
 ]
@@ -27,23 +30,32 @@ Kinds = Annotated[list[Kind] | None, typer.Option("--kind", help="Only these; ma
 CopyTo = Annotated[Path | None, typer.Option("--copy-to", help="Copy them into this folder.")]
 
 
-def artifacts(job: Job, kinds: Kinds = None, copy_to: CopyTo = None, form: Output = output.Format.TABLE) -> None:
+def artifacts(
+    job: Job,
+    *,
+    kinds: Kinds = None,
+    copy_to: CopyTo = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    form: Output = output.Format.TABLE,
+) -> None:
     """List what a job made, or copy it here.
 
-    While it runs, and long after it is gone. A name stands for the folder of that name in ./outputs, or in the
-    output_dir of `mdctl config`. A copy is an output directory too, and goes on where it was broken off.
+    While it runs, and long after it is gone. A name stands for the folder of that name in ./outputs, for where the job
+    of that name on the cluster writes, or for the folder of that name in the output_dir of `mdctl config`. A copy is
+    an output directory too, and goes on where it was broken off.
 
     \b
     mdctl artifacts train-wan
     mdctl artifacts gs://bucket/runs/1 --kind checkpoint -o name
     mdctl artifacts train-wan-x2k4q --kind video --kind image --copy-to videos
     """
-    from mdctl.cli.whereabouts import output_directory
     from mdctl.results.artifacts import find_artifacts, job_record
     from mdctl.results.store import open_store
     from mdctl.spec.errors import ResultsError
 
-    store = open_store(output_directory(job))
+    store = open_store(_output_of(job, context, kubeconfig, namespace))
     record, every = job_record(store), find_artifacts(store, kinds or tuple(Kind))
     if record is None and not every:
         raise ResultsError(f"{store.location}: no job has written there; check the name, or wait until it has begun")
@@ -56,6 +68,20 @@ def artifacts(job: Job, kinds: Kinds = None, copy_to: CopyTo = None, form: Outpu
         output.rows([_row(each, form) for each in found], form)
     elif found:
         output.record(_copy([*found, *([record] if record else [])], copy_to, form), form)
+
+
+def _output_of(job: str, *connection: str | None) -> str:
+    """Return where a job writes: one on the cluster says so itself, unless this computer has one of that name."""
+    from mdctl.cli.whereabouts import is_directory, is_here, output_directory
+    from mdctl.cluster.jobs import find_job
+    from mdctl.cluster.jobs import output_directory as said_by
+    from mdctl.spec.errors import ClusterError
+
+    if not is_directory(job) and not is_here(job):
+        with suppress(ClusterError):  # it may be gone from there, or there is none
+            if said := said_by(find_job(connect(*connection), job)):
+                return said
+    return output_directory(job)
 
 
 def _row(artifact: "Artifact", form: output.Format) -> output.Row:

@@ -20,7 +20,7 @@ def output_directory(job: str) -> str:
     if is_directory(job):
         return job
     here = Path(LOCAL_OUTPUTS, job)
-    if here.is_dir():
+    if is_here(job):
         return str(here)
     root = read_settings().output_dir
     if root is None:
@@ -34,3 +34,8 @@ def output_directory(job: str) -> str:
 def is_directory(job: str) -> bool:
     """Say whether what a person wrote is a directory, and not a job's name."""
     return "/" in job or job.startswith((".", "~"))
+
+
+def is_here(job: str) -> bool:
+    """Say whether a job of that name has written in the folder that jobs of this computer write in."""
+    return Path(LOCAL_OUTPUTS, job).is_dir()
