@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import pytest
 from etils import epath
@@ -92,6 +93,15 @@ def test_a_record_that_a_kill_cut_short_is_no_record(history):
     history.begin()
     Diary(history.folder, 0).exit.write_text('{"code": 1, "cau')
     assert history.begin() == 2
+
+
+def test_one_that_is_told_to_stop_as_it_leaves_keeps_how_it_ended(history):
+    history.begin()
+    diary = Diary(history.folder, 0)
+    diary.ended(Exit(76, "lost a peer"))
+    diary.stopping("SIGTERM")
+    record = json.loads(diary.exit.read_text())
+    assert (record["code"], record["cause"], record["disrupted"]) == (76, "lost a peer", False)
 
 
 def test_each_shard_has_a_crash_loop_of_its_own(tmp_path):

@@ -9,10 +9,11 @@ disrupted nor completed, and began as far as the next one does, are a crash loop
 """
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from etils import epath
@@ -45,6 +46,7 @@ class Diary:
 
     folder: epath.Path
     host: int
+    _closed: threading.Event = field(default_factory=threading.Event, init=False, compare=False)
 
     @property
     def log(self) -> epath.Path:
@@ -57,12 +59,18 @@ class Diary:
         return exit_file(self.folder, self.host)
 
     def stopping(self, reason: str) -> None:
-        """Record that this host was told to stop, in case it is killed before it has; stop in any case."""
+        """Record that this host was told to stop, in case it is killed before it has; stop in any case.
+
+        One that is told so as it leaves has its end recorded, and for another reason: it keeps that.
+        """
+        if self._closed.is_set():
+            return
         with suppress(*file_errors(str(self.folder))):
             self.exit.write_text(json.dumps({"code": None, "cause": reason, "disrupted": True}))
 
     def ended(self, end: Exit) -> None:
         """Record how this host ended; leave in any case."""
+        self._closed.set()
         with suppress(*file_errors(str(self.folder))):
             disrupted = end.code == Preempted.exit_code or bool(_read(self.exit).get("disrupted"))
             record = {"code": end.code, "cause": end.cause, "disrupted": disrupted}
