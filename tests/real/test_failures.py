@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.plane.api import holds
 from tests.real import fault
 from tests.real.jobs import exits, losses
-from tests.real.training import EVALUATION, EVERY, HOSTS, STEPS, training
+from tests.real.training import EVERY, HOSTS, STEPS, training
 
 SOON = 30
 """Seconds from a host's end to the job's; the grace period of its peers is ten times that."""
@@ -49,7 +49,7 @@ def test_one_host_exits_2_while_its_peers_wait_and_the_job_fails_soon(jobs, demo
 
 def test_kill_9_of_one_host_and_the_job_starts_again_and_ends_right(jobs, demo, runs, undisturbed):
     output = f"{runs}/killed"
-    jobs.submit(*training(demo, output), *EVALUATION, name="killed")
+    jobs.submit(*training(demo, output), name="killed")
     pods = jobs.until_step("killed", EVERY + 2, HOSTS)
     jobs.kill(pods[2], signal.SIGKILL)
     jobset = jobs.completed("killed")

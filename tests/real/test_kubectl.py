@@ -26,7 +26,7 @@ def rendered(jobs, demo, runs):
     """Return what `mdctl render` prints of a short training job."""
 
     def rendered(name):
-        return jobs.mdctl("render", *jobs.words(*training(demo, f"{runs}/{name}", steps=2), name=name)).stdout
+        return jobs.mdctl("render", *jobs.words(*training(demo, f"{runs}/{name}", steps=2, slices=1), name=name)).stdout
 
     return rendered
 

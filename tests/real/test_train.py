@@ -4,7 +4,7 @@ import json
 
 from tests.cluster.plane.nodes import POOL
 from tests.real.jobs import blob, exits, lines, losses, names_in, text
-from tests.real.training import EVALUATION, EVERY, HOSTS, STEPS, training
+from tests.real.training import EVERY, HOSTS, LOW, STEPS, training
 
 
 def test_four_pods_find_each_other_and_train_and_leave_checkpoints_and_samples(jobs, undisturbed):
@@ -53,9 +53,9 @@ def test_status_and_logs_and_artifacts_tell_the_truth_of_it(jobs, undisturbed, t
 
 def test_a_higher_priority_preempts_it_and_it_ends_as_if_nothing_had_been(jobs, demo, runs, undisturbed):
     output = f"{runs}/preempted"
-    jobs.submit(*training(demo, output), *EVALUATION, name="preempted")
+    jobs.submit(*training(demo, output), LOW, name="preempted")
     victims = jobs.until_step("preempted", EVERY + 2, HOSTS)
-    urgent = [*training(demo, f"{runs}/urgent", steps=2), "queue.priority=high"]
+    urgent = [*training(demo, f"{runs}/urgent", steps=2, slices=1), "queue.priority=high"]
     jobs.submit(*urgent, name="urgent")
     jobs.gone(victims)
     waiting = json.loads(jobs.told("status", "preempted"))

@@ -5,10 +5,10 @@ EVERY = 4
 HOSTS = 4
 
 
-def training(demo, output, steps=STEPS):
-    """Return what follows `mdctl submit` for the recipe's small size on two slices."""
+def training(demo, output, steps=STEPS, slices=2):
+    """Return what follows `mdctl submit` for the recipe's small size on some slices."""
     return [
-        *("train-wan", "--size", "small", "--slice", "v5p-16", "--num-slices", "2", "--output-dir", output),
+        *("train-wan", "--size", "small", "--slice", "v5p-16", "--num-slices", str(slices), "--output-dir", output),
         f"data.path={demo}/clips",
         f"model.weights={demo}/model",
         f"training.steps={steps}",
@@ -22,5 +22,6 @@ EVALUATION = [
     f"training.evaluation.every={STEPS}",
     'training.evaluation.prompts=["a bird over the water"]',
     "sampling.steps=4",
-    "queue.priority=low",
 ]
+
+LOW = "queue.priority=low"
