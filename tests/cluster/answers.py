@@ -6,8 +6,7 @@ from time import monotonic
 from mdctl.cluster.pending import why_pending
 from mdctl.cluster.snapshot import observe
 from mdctl.cluster.state import summarise
-
-PATIENCE = 30.0
+from tests.cluster.plane.api import PATIENCE
 
 _never = threading.Event()
 

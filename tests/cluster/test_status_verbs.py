@@ -11,6 +11,7 @@ from mdctl.cluster.client import connect
 from mdctl.cluster.snapshot import observe_all
 from tests.cli.conftest import folder, mdctl
 from tests.cluster.answers import until_state
+from tests.cluster.plane.api import PATIENCE
 from tests.cluster.plane.pods import EXIT_CODE
 from tests.cluster.rendered import JOB, rendered
 from tests.cluster.roles import SUBMITTER, allowed
@@ -18,6 +19,8 @@ from tests.cluster.roles import SUBMITTER, allowed
 __all__ = ["folder", "mdctl"]
 
 QUEUED = "queue.name=accelerators"
+OBJECTS = {"JobSet", "Job", "Pod", "Workload"}
+"""Of which a job is made, in a queue."""
 
 
 @pytest.fixture
@@ -144,11 +147,17 @@ class TestStatus:
 @pytest.mark.nodes("v6e-8")
 def test_events_of_all_its_objects_are_listed_in_order(plane, namespace, verb):
     submit(plane, namespace, "slice=v6e-8", QUEUED, labels={EXIT_CODE: "0"})
-    plane.api.until_one(lambda found: found.get("status", {}).get("terminalState"), "JobSet", JOB, namespace)
+    plane.api.until(tell_of_all, "Event", namespace)
     found = json.loads(verb("events", JOB, "-o", "json").out)
     reasons = [row["name"] for row in found]
     assert reasons.index("CreatedWorkload") < reasons.index("Scheduled")
-    assert {row["of"].split()[0] for row in found} >= {"JobSet", "Job", "Pod", "Workload"}
+    assert {row["of"].split()[0] for row in found} >= OBJECTS
+
+
+def tell_of_all(events):
+    """Say whether each controller has told of its object: they do so one by one, and may be behind the job's end."""
+    reasons, kinds = {each["reason"] for each in events}, {each["involvedObject"]["kind"] for each in events}
+    return reasons >= {"CreatedWorkload", "Scheduled"} and kinds >= OBJECTS
 
 
 class TestQueuesAndCapacity:
@@ -205,7 +214,7 @@ class Watching:
         self._news = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
 
-    def until(self, words, patience=60):
+    def until(self, words, patience=PATIENCE):
         """Wait for a line with these words."""
         with self._news:
             found = self._news.wait_for(lambda: any(words in line for line in self.lines), patience)
@@ -245,7 +254,7 @@ def test_watching_goes_on_over_a_restart_of_the_api_server(plane, namespace, wat
     plane.restart_apiserver()
     plane.pods.finish_all(namespace, JOB)
     one.until(f"{JOB}  Completed  every host is done")
-    assert one.process.wait(30) == 0
+    assert one.process.wait(PATIENCE) == 0
     all_.until(f"{JOB}  Completed  every host is done")
     plane.api.delete("JobSet", JOB, namespace)
     all_.until(f"{JOB}  Deleted")

@@ -8,6 +8,7 @@ from mdctl.cluster.control import remove, suspend
 from mdctl.cluster.goals import Goal
 from mdctl.cluster.waiting import wait_for
 from mdctl.spec.errors import ClusterError
+from tests.cluster.plane.api import PATIENCE
 from tests.cluster.plane.pods import EXIT_CODE, is_running
 from tests.cluster.rendered import JOB, rendered
 
@@ -26,7 +27,7 @@ def waits(cluster):
             begun.set()
 
         future = pool.submit(wait_for, cluster, JOB, goal, say=say, **more)
-        assert begun.wait(60)
+        assert begun.wait(PATIENCE)
         return future
 
     start.heard = heard

@@ -14,8 +14,8 @@ from tests.cluster.plane.plane import Plane
 from tests.cluster.plane.pods import EXIT_CODE, JOBSET, STOP_CODE, place
 
 FAILED_BY_RULE = "FailJobSetFailurePolicyAction"
-PATIENCE = 300.0
-"""Seconds for one step of a case; a node that is deleted is missed after one minute."""
+PATIENCE = 900.0
+"""Seconds for one step of a case: a node that is deleted is missed after one minute, and others have their turns."""
 
 USED_UP = "ReachedMaxRestarts"
 

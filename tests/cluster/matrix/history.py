@@ -14,7 +14,7 @@ from tests.cluster.plane.api import ApiError
 from tests.cluster.plane.pods import JOBSET, is_running, place
 
 ATTEMPT = "jobset.sigs.k8s.io/restart-attempt"
-PATIENCE = 1200.0
+PATIENCE = 3600.0
 
 END = {
     "apiVersion": "v1",

@@ -20,8 +20,8 @@ import yaml
 
 Object = dict[str, Any]
 
-PATIENCE = 60.0
-"""Seconds within which a cluster with fake nodes does anything; the machine may be busy."""
+PATIENCE = 300.0
+"""Seconds after which what was waited for will not be any more, however busy the machine is."""
 
 COMING_UP = (429, 503)
 """Statuses of a server that has only just started, for requests that it did nothing about."""
@@ -229,6 +229,9 @@ class Api:
             timeout=urllib3.Timeout(connect=10, read=seconds + 10),
         )
         try:
+            if response.status in COMING_UP:
+                _never.wait(0.2)
+                return
             for event in _lines(response):
                 if event["type"] == "ERROR":
                     return
