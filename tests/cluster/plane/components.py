@@ -36,6 +36,8 @@ STAGES = Path(__file__).parent / "stages"
 KUEUE_NAMESPACE = "kueue-system"
 KUEUE_SERVICE = "kueue-webhook-service"
 KUEUE_SECRET = "kueue-webhook-server-cert"  # the name of a Secret
+KUEUE_KINDS = ("Job.batch", "JobSet.jobset.x-k8s.io", "Workload.kueue.x-k8s.io")
+"""Of which Kueue sees to several at a time: one by one, what it admits of a burst begins when the last is submitted."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,7 @@ def kueue(site: Site) -> list[str]:
         "metrics": {"bindAddress": f"127.0.0.1:{site.ports['kueue-metrics']}"},
         "health": {"healthProbeBindAddress": f"127.0.0.1:{site.ports['kueue-health']}"},
         "clientConnection": {"qps": 500, "burst": 1000},
+        "controller": {"groupKindConcurrency": dict.fromkeys(KUEUE_KINDS, 5)},
         "featureGates": {"VisibilityOnDemand": False},
         "integrations": {"frameworks": ["batch/job", "jobset.x-k8s.io/jobset"]},
     }
