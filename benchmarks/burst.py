@@ -4,7 +4,7 @@ Pods end as soon as they run. There are nodes for 32 jobs at a time, so most wai
 
     every job ends well, without a restart, and none is there twice     else this fails
     requests to the API server for one submit, from its audit log       else, from ten on, this fails
-    seconds until all are submitted, until all have ended, of `mdctl list`     printed
+    seconds until all are submitted, until all have ended, of `mdctl list`     printed, for others may use the machine
 
 python benchmarks/burst.py [JOBS]        MDCTL_TEST_CLUSTER names the folder of a test cluster that runs already
 """
@@ -43,7 +43,8 @@ PEOPLE = 8
 """Who submit at the same time."""
 MAX_REQUESTS = 9
 PATIENCE = 1800.0
-LISTINGS = 3
+LISTINGS = 5
+"""Of which the best is the one least disturbed."""
 
 POOL = Pool(name="burst", family="v5p-8", slice="v5p-8", size=32, labels={"cloud.google.com/reservation-name": "burst"})
 """Nodes of its own, of one job each; tests on the same cluster keep theirs."""
@@ -66,9 +67,9 @@ def main(jobs: int) -> None:
         print(f"all ended {perf_counter() - began:.1f} s after the first submit: {dict(Counter(ends.values()))}")
         twice = [name for name, uids in seen.stop().items() if len(uids) != 1]
         print(f"jobs whose pod was not made exactly once: {twice or 'none'}")
-        times = [listing(plane, namespace, jobs) for _ in range(LISTINGS)]
+        times = sorted(listing(plane, namespace, jobs) for _ in range(LISTINGS))
         shown = ", ".join(f"{took:.2f} s ({computed:.2f} s of it its own)" for took, computed in times)
-        print(f"`mdctl list` of {jobs} jobs: {shown}; the aim is under 2 s")
+        print(f"`mdctl list` of {jobs} jobs, best first: {shown}; the aim is under 2 s")
     well = set(ends.values()) == {("Completed", 0)} and len(ends) == jobs and not twice
     leave(well and max(requests) <= MAX_REQUESTS)
 
@@ -102,13 +103,24 @@ def submit(plane: Plane, namespace: str, jobs: int) -> list[int]:
         mine = range(person, jobs, PEOPLE)
         for index in mine:
             submit_one(connection, namespace, index)
-        asked = len(plane.requests(user))
-        # one user's requests belong to submits in their order; all of them are alike, so the mean is each one's
-        assert asked % len(mine) == 0, f"{asked} requests for {len(mine)} submits: some took more than others"
-        return [asked // len(mine)] * len(mine)
+        counts = requests_of_each(plane.requests(user))
+        assert len(counts) == len(mine), f"{len(counts)} of {len(mine)} submits created a job"
+        return counts
 
     with ThreadPoolExecutor(PEOPLE) as people:
         return [each for its in people.map(one_persons, range(min(PEOPLE, jobs))) for each in its]
+
+
+def requests_of_each(entries: list[Object]) -> list[int]:
+    """Return how many requests each of one person's submits took, from the audit log: creation is the last of them."""
+    counts, asked = [], 0
+    for entry in sorted(entries, key=lambda entry: str(entry["requestReceivedTimestamp"])):
+        asked += 1
+        created = entry["verb"] == "create" and entry.get("objectRef", {}).get("resource") == "jobsets"
+        if created and "dryRun" not in entry["requestURI"]:
+            counts.append(asked)
+            asked = 0
+    return counts
 
 
 def submit_one(connection: Cluster, namespace: str, index: int) -> None:
