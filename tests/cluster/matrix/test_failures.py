@@ -6,6 +6,7 @@ Cases run beside each other, each on node pools of its own: a reservation, which
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from time import monotonic
 
 import pytest
 
@@ -93,7 +94,7 @@ def test_all_causes_come_to_what_is_designed_in_every_kind_of_job(plane):
 
 def play_all(plane, cases):
     """Play cases beside each other, and compare what they come to and how they came to it."""
-    pools = [pool for case in cases for pool in case.pools]
+    began, pools = monotonic(), [pool for case in cases for pool in case.pools]
     queues = Queues(plane.api, pools)
     with plane.claim(), nodes_of(plane, pools), plane.fresh_namespace() as namespace, back_again(plane, pools):
         queues.create_flavors()
@@ -106,6 +107,7 @@ def play_all(plane, cases):
         assert not otherwise, "\n".join(f"{name}: {outcome}" for name, outcome in otherwise.items())
         assert history.attempts == {name: outcome.restarts + 1 for name, outcome in expected.items()}
         assert not history.overlaps
+    print(f"{len(cases)} cases came to what is designed, and are gone, in {monotonic() - began:.0f} s")
 
 
 @contextmanager
