@@ -23,8 +23,8 @@ REMAT = (
 )
 REMAT_TO_COME = ("custom",)
 
-SAMPLERS = ("unipc", "euler")
-SAMPLERS_TO_COME = ("ddim", "ddpm", "dpm++2m", "lcm")
+SAMPLERS = ("unipc", "euler", "dpm++2m")
+SAMPLERS_TO_COME = ("ddim", "ddpm", "lcm")
 
 MODEL_TYPES = ("T2V",)
 MODEL_TYPES_TO_COME = ("I2V", "FLF2V", "TI2V")

@@ -5,7 +5,7 @@ from mdctl.spec.errors import UserError
 
 
 def test_an_unknown_sampler_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"'unipcc'; the nearest is 'unipc' \(all: unipc, euler\)"):
+    with pytest.raises(UserError, match=r"'unipcc'; the nearest is 'unipc' \(all: unipc, euler, dpm\+\+2m\)"):
         flow_sampler("unipcc", 10, 3.0)
 
 

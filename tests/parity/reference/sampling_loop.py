@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from diffusers import (
     AutoencoderKLWan,
+    DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
     UniPCMultistepScheduler,
     WanPipeline,
@@ -99,6 +100,9 @@ def main(folder: Path) -> None:
     modules = {part: model for part, (model, _) in parts.items()}
     schedulers = {
         "unipc": UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=SHIFT),
+        "dpm++2m": DPMSolverMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=SHIFT
+        ),
         "euler": FlowMatchEulerDiscreteScheduler(shift=SHIFT),
     }
     _, frames, height, width = LATENTS

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float32
+from jaxtyping import Array, Float32, UInt32
 
 from mdctl.diffusion.denoise import Denoise, Params
-from mdctl.diffusion.randomness import host_noise
+from mdctl.diffusion.randomness import Stream, host_noise, stream_key
 from mdctl.diffusion.samplers.sampler import Sampler
 from mdctl.inference.sample import sample
 from mdctl.parallel.rules import activation_sharding, replicated
@@ -60,8 +60,11 @@ class SamplingProgram:
             # The last batch is filled up with repetitions, which are thrown away.
             positions = [min(start + n, len(draws) - 1) for n in range(self.batch)]
             chosen = {name: values[positions] for name, values in conditioning.items()}
-            noise = self._noise([draws[p] for p in positions])
-            latents = self.run(params, self._place(chosen, "batch"), self._place(negative, None), noise)
+            drawn = [draws[p] for p in positions]
+            numbers = self._place(np.array(drawn, np.uint32), "batch")
+            latents = self.run(
+                params, self._place(chosen, "batch"), self._place(negative, None), self._noise(drawn), numbers
+            )
             latents.block_until_ready()
             yield [Sample(start + n, value) for n, value in held(latents) if start + n < len(draws)]
 
@@ -93,9 +96,14 @@ def make_sampling_program(
 
     @partial(jax.jit, out_shardings=activation_sharding(mesh, "batch"))
     def run(
-        params: Params, conditioning: Any, negative: Any, noise: Float32[Array, "B T H W C"]
+        params: Params,
+        conditioning: Any,
+        negative: Any,
+        noise: Float32[Array, "B T H W C"],
+        numbers: UInt32[Array, "B 2"],
     ) -> Float32[Array, "B T H W C"]:
-        return sample(denoise, params, sampler, noise, conditioning, negative, guidance)
+        keys = jax.vmap(lambda draw: stream_key(Stream.SAMPLING, *draw))(numbers)
+        return sample(denoise, params, sampler, noise, conditioning, negative, guidance, keys)
 
     return SamplingProgram(mesh=mesh, shape=shape, batch=batch, run=run)
 
