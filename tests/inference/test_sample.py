@@ -9,7 +9,9 @@ from jaxtyping import Array, Float32
 
 from mdctl.diffusion.denoise import Conditioning, Params
 from mdctl.diffusion.guidance import guided
-from mdctl.diffusion.samplers.registry import FLOW_SAMPLERS, flow_sampler
+from mdctl.diffusion.randomness import Stream, row_keys, stream_key
+from mdctl.diffusion.samplers.registry import FLOW_SAMPLERS, Stepping, flow_sampler, variance_preserving_sampler
+from mdctl.diffusion.variance_preserving import VariancePreserving
 from mdctl.inference.sample import sample
 
 RNG = np.random.default_rng(0)
@@ -55,6 +57,21 @@ def test_each_sample_ends_at_its_own_data(name: str, tolerance: float) -> None:
     latents = sample(towards_text, {}, flow_sampler(name, 20, 1.0), NOISE, GIVEN, NULL, 1.0)
     expected = GIVEN["text"].mean(1)[:, None, None, None, :]
     np.testing.assert_allclose(latents, jnp.broadcast_to(expected, NOISE.shape), atol=tolerance)
+
+
+def test_fresh_noise_belongs_to_the_sample_and_the_step() -> None:
+    """And not to its place in a batch: half the batch gives half of what the whole gives."""
+    process = VariancePreserving()
+    sampler = variance_preserving_sampler("ddpm", process, 5, Stepping())
+    keys = row_keys(stream_key(Stream.SAMPLING, 0), jnp.arange(8, dtype=jnp.uint32))
+
+    def run(rows: slice) -> Array:
+        given = jax.tree.map(lambda x: x[rows], GIVEN)
+        return sample(network, PARAMS, sampler, NOISE[rows], given, NULL, 1.0, keys[rows])
+
+    whole = run(slice(8))
+    np.testing.assert_allclose(run(slice(4, 8)), whole[4:], atol=1e-5)
+    assert float(jnp.abs(whole[0] - run(slice(1, 2))[0]).max()) > 0.1
 
 
 @pytest.mark.parametrize("name", FLOW_SAMPLERS)
