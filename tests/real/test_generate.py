@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.plane.api import NotFoundError, holds
 from tests.cluster.plane.pods import is_running
-from tests.real.jobs import blob, lines, names_in, text
+from tests.real.jobs import LONG, blob, lines, names_in, text, until
 
 PROMPTS = 20
 SHARDS = 4
@@ -37,13 +37,12 @@ def test_twenty_prompts_are_made_once_each_however_often_pods_are_killed(jobs, r
         *("--checkpoint", undisturbed[1], "--output-dir", output),
         f"model.weights={demo}/model",
         f"compilationCacheDir={demo}/compiled",
-        "sampling.steps=4",
         "batch.globalSize=1",
         "restarts.max=50",
     ]
     with real.hosts_alone():
         jobs.mdctl(*jobs.words(*words, name="generated"))
-        killed = kill_at_random(jobs, "generated")
+        killed = kill_at_random(jobs, "generated", f"{output}/samples")
         jobset = jobs.completed("generated")
     assert jobset["status"]["restarts"] == 0
     assert len(killed) == KILLED
@@ -56,11 +55,17 @@ def test_twenty_prompts_are_made_once_each_however_often_pods_are_killed(jobs, r
         assert hashlib.sha256(content).hexdigest() == record["sha256"]
 
 
-def kill_at_random(jobs, name):
-    """Kill pods of a job one after the other, each at some moment and in one of two ways; return their names."""
+def kill_at_random(jobs, name, samples):
+    """Kill pods of a job one after the other, in one of two ways; return their names.
+
+    In turn at some moment, mostly before a pod has made anything, and as soon as one more sample is there.
+    """
     chance, killed = random.Random(0), []
     while len(killed) < KILLED and not is_over(jobs, name):
-        _never.wait(chance.uniform(5, 40))
+        if len(killed) % 2:
+            await_another(jobs, name, samples)
+        else:
+            _never.wait(chance.uniform(2, 15))
         running = [pod for pod in jobs.pods(name) if is_running(pod)]
         if not running:
             continue
@@ -72,6 +77,12 @@ def kill_at_random(jobs, name):
                 jobs.api.delete("Pod", pod["metadata"]["name"], jobs.namespace)
             killed.append(pod["metadata"]["name"])
     return killed
+
+
+def await_another(jobs, name, samples):
+    """Wait until one more sample is there, or the job is over."""
+    before = names_in(samples)
+    until(lambda: names_in(samples) != before or is_over(jobs, name), LONG, "one more sample")
 
 
 def is_over(jobs, name):
