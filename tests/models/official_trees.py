@@ -14,7 +14,9 @@ class OfficialTree(NamedTuple):
 
 
 def official_tree(name: str) -> OfficialTree:
-    """Return `wan2.1-t2v-14b`, `wan2.1-t2v-1.3b`, `wan2.1-vae` or `umt5-xxl`."""
+    """Return one by its name: of Wan 2.1 `wan2.1-t2v-14b`, `wan2.1-t2v-1.3b`, `wan2.1-vae` and `umt5-xxl`; the text
+    encoders `clip-l`, `openclip-h` and `openclip-bigg`; the image codecs `sd-vae`, `sdxl-vae` and `flux-vae`.
+    """
     trees = json.loads(gzip.decompress(Path(__file__).with_name("official_trees.json.gz").read_bytes()))
     tree = trees[name]
     return OfficialTree(tree["config"], {tensor: tuple(shape) for tensor, shape in tree["tensors"].items()})

@@ -61,6 +61,8 @@ def _is_like(value: object, default: object) -> bool:
         return isinstance(value, list | tuple) and all(_is_like(part, default[0]) for part in value)
     if isinstance(default, bool) or isinstance(value, bool):
         return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, str):
+        return isinstance(value, str)
     if isinstance(default, int):
         return isinstance(value, int) and value > 0
     assert isinstance(default, float), default

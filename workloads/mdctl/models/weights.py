@@ -12,9 +12,10 @@ matches counts.
 Tables are complete in both directions: `load` and `save` raise if a parameter has no tensor or a tensor no parameter.
 """
 
+import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from math import prod
@@ -42,6 +43,9 @@ FLOATS = ("F64", "F32", "F16", "BF16")
 # the parameter, which is four times as fast as all of them at once.
 BLOCK_BYTES = 16 * 2**20
 PERMUTED_ROWS = 16
+
+
+logger = logging.getLogger(__name__)
 
 
 class Rule(NamedTuple):
@@ -80,18 +84,24 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def load(
-    table: Table, folder: Path, params: Params, shardings: Params | None = None, dtype: DTypeLike | None = None
+    table: Table,
+    folder: Path,
+    params: Params,
+    shardings: Params | None = None,
+    dtype: DTypeLike | None = None,
+    *,
+    ignored: Collection[str] = (),
 ) -> Params:
     """Fill abstract parameters from a folder in the Hugging Face layout.
 
     `shardings` is a tree like `params`, None for the first device of this process. `dtype` replaces that of every
     parameter, None keeps each its own. Each device gets its part alone, read in blocks, so that the host holds little
-    more than one device's part of one parameter.
+    more than one device's part of one parameter. Tensors named in `ignored` are not read, and told of.
 
     Raises WeightsError listing every tensor without a parameter, every parameter without a tensor, and every tensor of
     the wrong shape or not a plain float.
     """
-    stored = open_tensors(folder)
+    stored = _leave_out(folder, open_tensors(folder), ignored)
     parameters = bind(table, params)
     _check(folder, parameters, stored)
     leaves, treedef = jax.tree.flatten(params)
@@ -193,6 +203,12 @@ def _letters(dims: str, rank: int) -> tuple[list[str], list[str]]:
 def _reverse(dims: str) -> str:
     published, ours = dims.split("->")
     return f"{ours} -> {published}"
+
+
+def _leave_out(folder: Path, stored: Mapping[str, Slice], ignored: Collection[str]) -> dict[str, Slice]:
+    if names := [name for name in stored if name in ignored]:
+        logger.info("%s: not read, since nothing depends on it: %s", folder, ", ".join(names))
+    return {name: source for name, source in stored.items() if name not in ignored}
 
 
 def _check(folder: Path, parameters: Iterable[Parameter], stored: Mapping[str, Slice]) -> None:
