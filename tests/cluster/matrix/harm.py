@@ -3,6 +3,8 @@
 counted       the restart counts against restarts.max
 uncounted     it does not
 failed        there is none
+taken back    there is none either: Kueue, which placed the job, misses its nodes before its Jobs have failed of that,
+              suspends it, and admits it again when they are back; its attempt keeps its number
 """
 
 from collections.abc import Callable
@@ -32,6 +34,9 @@ class Outcome:
 COUNTED = Outcome(1, 1)
 UNCOUNTED = Outcome(1, 0)
 FAILED = Outcome(0, 0, FAILED_BY_RULE)
+TAKEN_BACK = Outcome(0, 0)
+NODE_FAILURES = "NodeFailures"
+"""Kueue's reason for that."""
 
 
 @dataclass
@@ -86,6 +91,7 @@ class Harm:
 
     befall: Callable[[Victim], None]
     comes_to: Outcome
+    may_be_taken_back: bool = False
     labels: dict[str, str] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
 
@@ -144,9 +150,9 @@ HARMS = {
     "exit-137": Harm(befall=exits(137), comes_to=COUNTED),
     "exit-143": Harm(befall=exits(143), comes_to=COUNTED),
     "evicted": Harm(befall=is_evicted, comes_to=UNCOUNTED, labels={STOP_CODE: "137"}),  # too slow to save
-    "node-deleted": Harm(befall=loses_its_node, comes_to=UNCOUNTED),
-    "node-silent": Harm(befall=has_a_node_that_falls_silent, comes_to=UNCOUNTED),
-    "pool-gone": Harm(befall=loses_its_pool, comes_to=UNCOUNTED),
+    "node-deleted": Harm(befall=loses_its_node, comes_to=UNCOUNTED, may_be_taken_back=True),
+    "node-silent": Harm(befall=has_a_node_that_falls_silent, comes_to=UNCOUNTED, may_be_taken_back=True),
+    "pool-gone": Harm(befall=loses_its_pool, comes_to=UNCOUNTED, may_be_taken_back=True),
     "peers-crash": Harm(befall=loses_a_node_and_its_peers_crash, comes_to=COUNTED),
 }
 """One at a time, to a job that may restart."""
