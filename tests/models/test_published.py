@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mdctl.models.autoencoder_kl import AutoencoderKLConfig
 from mdctl.models.block_pca import BlockPCAConfig
 from mdctl.models.clip import CLIPTextConfig
 from mdctl.models.umt5 import UMT5Config
 from mdctl.models.wan_vae import WanVAEConfig
 from mdctl.spec.errors import WeightsError
 
-CONFIGS = [WanVAEConfig.tiny(), UMT5Config.tiny(), BlockPCAConfig(), CLIPTextConfig.tiny()]
+CONFIGS = [WanVAEConfig.tiny(), UMT5Config.tiny(), BlockPCAConfig(), CLIPTextConfig.tiny(), AutoencoderKLConfig.tiny()]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
     lambda parts: st.lists(parts, max_size=4) | st.dictionaries(st.text(max_size=4), parts, max_size=2),

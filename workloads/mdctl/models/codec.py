@@ -17,7 +17,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from mdctl.models import block_pca, wan_vae
+from mdctl.models import autoencoder_kl, block_pca, wan_vae
 from mdctl.models.weights import read_config
 from mdctl.parallel.precision import full_precision
 from mdctl.spec.errors import WeightsError
@@ -66,6 +66,7 @@ class CodecModel(Protocol):
 
 
 CODECS: Mapping[str, Callable[[Path, DTypeLike], CodecModel]] = {
+    "AutoencoderKL": autoencoder_kl.load,
     "AutoencoderKLWan": wan_vae.load,
     "BlockPCA": block_pca.load,
 }
