@@ -3,8 +3,8 @@
 counted       the restart counts against restarts.max
 uncounted     it does not
 failed        there is none
-taken back    there is none either: Kueue, which placed the job, misses its nodes before its Jobs have failed of that,
-              suspends it, and admits it again when they are back; its attempt keeps its number
+taken back    Kueue misses a node of a job that it placed, as Kubernetes does: it suspends the job, and admits it again
+              when the node is back. That restarts it once or, where nothing had failed before, not at all; uncounted
 """
 
 from collections.abc import Callable
@@ -34,9 +34,8 @@ class Outcome:
 COUNTED = Outcome(1, 1)
 UNCOUNTED = Outcome(1, 0)
 FAILED = Outcome(0, 0, FAILED_BY_RULE)
-TAKEN_BACK = Outcome(0, 0)
-NODE_FAILURES = "NodeFailures"
-"""Kueue's reason for that."""
+TAKEN_BACK = "NodeFailures"
+"""Kueue's reason."""
 
 
 @dataclass
@@ -153,7 +152,7 @@ HARMS = {
     "node-deleted": Harm(befall=loses_its_node, comes_to=UNCOUNTED, may_be_taken_back=True),
     "node-silent": Harm(befall=has_a_node_that_falls_silent, comes_to=UNCOUNTED, may_be_taken_back=True),
     "pool-gone": Harm(befall=loses_its_pool, comes_to=UNCOUNTED, may_be_taken_back=True),
-    "peers-crash": Harm(befall=loses_a_node_and_its_peers_crash, comes_to=COUNTED),
+    "peers-crash": Harm(befall=loses_a_node_and_its_peers_crash, comes_to=COUNTED, may_be_taken_back=True),
 }
 """One at a time, to a job that may restart."""
 
