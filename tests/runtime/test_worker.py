@@ -23,6 +23,26 @@ def test_told_to_stop_before_the_first_step_it_leaves_at_once_with_75(tmp_path, 
     assert number.name in end["cause"]
 
 
+STOPPED_WHILE_IMPORTING = """
+import os, runpy, signal, sys
+
+class Stopper:
+    def find_spec(self, name, *more):
+        if name == "mdctl.runtime.supervisor":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, Stopper())
+sys.argv = ["mdctl.runtime", sys.argv[1]]
+runpy.run_module("mdctl.runtime", run_name="__main__")
+"""
+
+
+def test_told_to_stop_before_it_has_imported_anything_it_leaves_with_75(tmp_path, write_job, start):
+    """As process 1 of a pod it would never hear of it otherwise."""
+    assert start("-c", STOPPED_WHILE_IMPORTING, write_job(tmp_path, tmp_path / "out")).end() == 75
+    assert not (tmp_path / "out").exists()
+
+
 def test_when_nothing_happens_in_time_it_shows_all_stacks_and_leaves_with_76(tmp_path, write_job, start):
     job = write_job(tmp_path, tmp_path / "out", timeouts={"compileMinutes": 0.0001})
     worker = start("-m", "mdctl.runtime", job)

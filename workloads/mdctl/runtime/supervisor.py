@@ -1,6 +1,6 @@
 """The first process of a pod: starts the worker, passes signals on, and sees how it ended.
 
-It imports nothing heavy, so it answers signals from its first moment, and it is there to read the ends that Python
+It imports nothing heavy, so it answers signals from its first moments, and it is there to read the ends that Python
 itself never sees: a kill for want of memory, a crash in a runtime, and above all JAX's client, which aborts the whole
 process when rank 0 is gone: that must read as 76 (a lost peer) and not as 134 (a crash).
 """
@@ -29,18 +29,21 @@ KEPT_LINES = 40
 SECONDS_TO_DRAIN = 5.0
 
 
-def supervise(arguments: Sequence[str]) -> int:
-    """Run the worker with these arguments, and return the exit code to leave with."""
-    return Supervisor(arguments).run()
+def supervise(arguments: Sequence[str], heard: list[int]) -> int:
+    """Run the worker with these arguments, and return the exit code to leave with.
+
+    `heard` holds the stop signals that came before.
+    """
+    return Supervisor(arguments, heard).run()
 
 
 class Supervisor:
     """One worker process and what is heard of it."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], heard: list[int]) -> None:
         self._command = [sys.executable, "-X", "faulthandler", "-m", "mdctl.runtime.worker", *arguments]
         self._worker: subprocess.Popen[bytes] | None = None
-        self._signals: list[int] = []
+        self._signals = heard
         self._peer_lost = False
         self._last_lines: deque[str] = deque(maxlen=KEPT_LINES)
 
