@@ -129,5 +129,6 @@ def test_an_official_model_leaves_as_much_as_its_control_nets_add_to(cfg: UNetCo
         return unet(x, jnp.zeros(1), text, added, down_residuals=made, mid_residual=flow), made
 
     prediction, made = nnx.eval_shape(run)
-    assert (prediction.shape, prediction.dtype) == (x.shape, jnp.float32)
+    assert prediction.shape == x.shape
+    assert prediction.dtype == jnp.float32
     assert (len(made), {skip.dtype for skip in made}) == (left, {jnp.dtype("bfloat16")})
