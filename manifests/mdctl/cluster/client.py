@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import sleep as rest
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -28,6 +29,12 @@ TIMEOUT = (10.0, 60.0)
 """Seconds to connect, and to answer."""
 PAGE = 500
 """Objects that one answer holds."""
+
+BUSY = 429
+"""The server has not looked at the request: whatever it was may be asked again."""
+TRIES = 6
+LONGEST_REST = 10.0
+"""Seconds between two tries, whatever the server would have."""
 
 PATCHES = {"merge": "application/merge-patch+json", "apply": "application/apply-patch+yaml"}
 
@@ -207,10 +214,15 @@ class Cluster:
             body=body,
             auth_settings=["BearerToken"],
         )
-        try:
-            response: BaseHTTPResponse = self.api.call_api(*serialized, _request_timeout=timeout).response
-        except (HTTPError, client.ApiException) as error:
-            raise self._no_answer(error) from None
+        for left in reversed(range(TRIES)):
+            try:
+                response: BaseHTTPResponse = self.api.call_api(*serialized, _request_timeout=timeout).response
+            except (HTTPError, client.ApiException) as error:
+                raise self._no_answer(error) from None
+            if response.status != BUSY or not left:
+                break
+            response.close()
+            rest(min(float(response.headers.get("Retry-After", "1")), LONGEST_REST))
         return response
 
     def _no_answer(self, error: Exception) -> ClusterError:

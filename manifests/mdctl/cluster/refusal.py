@@ -22,6 +22,7 @@ MEANINGS = (
     (409, "", "the name is taken; choose another with --name"),
     (400, "", "the cluster refuses it as written"),
     (422, "", "the cluster refuses it as written"),
+    (429, "", "the cluster has too much to do, and still had after several tries; try again later"),
 )
 
 
