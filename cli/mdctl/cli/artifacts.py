@@ -73,15 +73,19 @@ def artifacts(
 def _output_of(job: str, *connection: str | None) -> str:
     """Return where a job writes: one on the cluster says so itself, unless this computer has one of that name."""
     from mdctl.cli.whereabouts import is_directory, is_here, output_directory
-    from mdctl.cluster.jobs import find_job
-    from mdctl.cluster.jobs import output_directory as said_by
+
+    if is_directory(job) or is_here(job):
+        return output_directory(job)
+    return _said_by_cluster(job, *connection) or output_directory(job)
+
+
+def _said_by_cluster(job: str, *connection: str | None) -> str | None:
+    from mdctl.cluster.jobs import find_job, output_directory
     from mdctl.spec.errors import ClusterError
 
-    if not is_directory(job) and not is_here(job):
-        with suppress(ClusterError):  # it may be gone from there, or there is none
-            if said := said_by(find_job(connect(*connection), job)):
-                return said
-    return output_directory(job)
+    with suppress(ClusterError):  # it may be gone from there, or there is none
+        return output_directory(find_job(connect(*connection), job))
+    return None
 
 
 def _row(artifact: "Artifact", form: output.Format) -> output.Row:
