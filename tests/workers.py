@@ -97,7 +97,8 @@ class Process:
         )
         self.said = []
         self._lines = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def expect(self, *texts):
         """Return the next line that holds all of the texts."""
@@ -115,6 +116,7 @@ class Process:
     def close(self):
         self.process.kill()
         self.process.wait()
+        self._reader.join(PATIENCE)  # what it started ends with it, and with that its output
         self.process.stdout.close()
 
     def _next(self):

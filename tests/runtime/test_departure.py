@@ -56,6 +56,15 @@ def test_the_peers_of_a_host_that_fails_leave_with_the_same_code_and_know_why():
     assert first.causes == third.causes == [(3, "host 1: out of memory", 1)]
 
 
+def test_the_code_is_announced_before_the_peers_hear_of_it():
+    """Once they have, they may be gone, and JAX aborts who is left."""
+    store, told = MemoryStore(2), []
+    departure = Departure(lambda code: None, lambda code: told.append((code, store.get("farewell", 0.0))))
+    departure.join(Peers(rank=1, count=2, store=store))
+    departure.leave(Exit(2, "no such clip"))
+    assert told == [(2, None)]
+
+
 def test_it_leaves_even_if_what_is_to_be_done_before_fails():
     (host,) = hosts(1)
 

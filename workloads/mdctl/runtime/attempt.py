@@ -137,7 +137,7 @@ def _keep_diary(diary: Diary, departure: Departure, stop: Stop, lifeline: Lifeli
     stop.witnesses.append(diary.stopping)
     departure.hooks += [lambda end, error: diary.ended(end), lambda end, error: flush_log()]
     if lifeline is not None:
-        lifeline.tell(str(diary.exit))
+        lifeline.tell(record=str(diary.exit))
 
 
 def _introduce(job: DiffusionJob, beginning: Beginning) -> None:

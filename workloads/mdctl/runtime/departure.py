@@ -29,11 +29,15 @@ Hook = Callable[[Exit, BaseException | None], None]
 class Departure:
     """Leaves the process once, from whichever thread comes first. `hooks` run before, in order.
 
-    As a context manager it leaves with what ends its body: code 0, or that of the exception.
+    `announce` is told the code before the peers are. As a context manager it leaves with what ends its body: code 0, or
+    that of the exception.
     """
 
-    def __init__(self, terminate: Callable[[int], object] = os._exit) -> None:
+    def __init__(
+        self, terminate: Callable[[int], object] = os._exit, announce: Callable[[int], object] = lambda code: None
+    ) -> None:
         self._terminate = terminate
+        self._announce = announce
         self._once = threading.Lock()
         self._peers = Peers()
         self.hooks: list[Hook] = []
@@ -52,6 +56,7 @@ class Departure:
             for hook in self.hooks:
                 with suppress(OSError):  # a full disk must not keep us
                     hook(end, error)
+            self._announce(end.code)
             if self._peers.count > 1:
                 self._part(end)
         finally:

@@ -70,9 +70,12 @@ class Supervisor:
         relay.start()
         returncode = worker.wait()
         relay.join(SECONDS_TO_DRAIN)
+        said = lifeline.heard()
+        if "code" in said:  # it had written down how it ends: whatever ended it while it took leave is of no account
+            return int(said["code"])
         end = from_process(returncode, stopping=bool(self._signals), peer_lost=self._peer_lost)
         if returncode < 0:
-            self._record(end, lifeline.heard())
+            self._record(end, said.get("record", ""))
         return end.code
 
     def _pass_on(self, number: int, frame: object) -> None:

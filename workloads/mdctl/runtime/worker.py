@@ -20,11 +20,11 @@ logger = logging.getLogger("mdctl.runtime.worker")  # this module runs as __main
 
 def main(job_file: str) -> None:
     """Run one attempt of a job on this host; does not return."""
-    departure = Departure()
+    lifeline = Lifeline.inherited(os.environ)
+    departure = Departure() if lifeline is None else Departure(announce=lambda code: lifeline.tell(code=code))
     departure.hooks.append(say)
     stop = Stop(lambda reason: departure.leave(Exit(Preempted.exit_code, f"asked to stop ({reason}) before step one")))
     listen(stop.request, lambda reason: os._exit(Preempted.exit_code))
-    lifeline = Lifeline.inherited(os.environ)
     if lifeline is not None:
         lifeline.watch(lambda: os._exit(1))
     with departure:
