@@ -143,7 +143,7 @@ class Sampling(Part):
     """One prompt a line, or JSON lines with `prompt` and optionally `seed`."""
     negative_prompt: str = ""
     sampler: str = "unipc"
-    """`unipc` or `euler`."""
+    """`unipc`, `euler` or `dpm++2m`."""
     steps: Annotated[int, Field(ge=1, le=1000)] = 50
     guidance: Annotated[float, Field(ge=0)] = 5.0
     """1 is the conditional model, 0 the unconditional."""
