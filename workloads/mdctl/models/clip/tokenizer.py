@@ -1,7 +1,6 @@
 """Prompts to tokens, as the original CLIP makes them."""
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from mdctl.models.tokenizers import read_tokenizer
 from mdctl.spec.errors import WeightsError
 
 LENGTH = 77
@@ -32,16 +32,7 @@ class Tokenizer:
         Prompts get `length` tokens, or the most that the tokenizer's own configuration allows if that is less.
         """
         _check_files(folder)
-        # Importing transformers warns that PyTorch is missing, which nothing here needs.
-        os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-        from transformers import AutoTokenizer
-
-        try:
-            published = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        except Exception as error:  # tokenizers raises no narrower class for a damaged file, transformers any
-            raise WeightsError(
-                f"{folder}: no tokenizer that transformers can read ({error!r}); fetch it again"
-            ) from error
+        published = read_tokenizer(folder)
         _check_ends(folder, published)
         return cls(published=published, length=min(length, published.model_max_length))
 

@@ -2,7 +2,6 @@
 
 import html
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mdctl.models.tokenizers import read_tokenizer
 from mdctl.spec.errors import WeightsError
 
 PAD_ID = 0
@@ -39,16 +39,7 @@ class Tokenizer:
 
         Prompts get `length` tokens, or the most that the tokenizer's own configuration allows if that is less.
         """
-        # Importing transformers warns that PyTorch is missing, which nothing here needs.
-        os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-        from transformers import AutoTokenizer
-
-        try:
-            published = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        except Exception as error:  # tokenizers raises no narrower class for a damaged file, transformers any
-            raise WeightsError(
-                f"{folder}: no tokenizer that transformers can read ({error!r}); fetch it again"
-            ) from error
+        published = read_tokenizer(folder)
         if (published.pad_token_id, published.eos_token_id) != (PAD_ID, EOS_ID):
             raise WeightsError(
                 f"{folder}: padding is token {published.pad_token_id} and the end {published.eos_token_id}, "
