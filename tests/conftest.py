@@ -10,7 +10,8 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # Only packages whose functions carry array shapes: the control plane has none.
-SHAPED = [f"mdctl.{package}" for package in ("models", "diffusion", "training", "inference", "parallel", "data")]
+PACKAGES = ("models", "lora", "diffusion", "training", "inference", "parallel", "data")
+SHAPED = [f"mdctl.{package}" for package in PACKAGES]
 hook = install_import_hook(SHAPED, "beartype.beartype")
 
 import jax

@@ -222,18 +222,18 @@ def _check(folder: Path, parameters: Iterable[Parameter], stored: Mapping[str, S
         if (shape := tuple(source.get_shape())) != known[name].shape:
             wrong[f"of shape {shape} where {known[name].shape} belongs"].append(name)
     problems = [
-        *_fold("no rule fills our", (parameter.name for parameter in parameters if not parameter.tensors)),
-        *_fold("missing", (tensor.names[0] for tensor in tensors if not any(name in stored for name in tensor.names))),
-        *_fold("unknown to this model", (name for name in stored if name not in known)),
-        *_fold("not a plain float", (name for name, source in found.items() if source.get_dtype() not in FLOATS)),
-        *chain.from_iterable(_fold(problem, names) for problem, names in wrong.items()),
+        *fold("no rule fills our", (parameter.name for parameter in parameters if not parameter.tensors)),
+        *fold("missing", (tensor.names[0] for tensor in tensors if not any(name in stored for name in tensor.names))),
+        *fold("unknown to this model", (name for name in stored if name not in known)),
+        *fold("not a plain float", (name for name, source in found.items() if source.get_dtype() not in FLOATS)),
+        *chain.from_iterable(fold(problem, names) for problem, names in wrong.items()),
     ]
     if problems:
         listing = "\n  ".join(problems)
         raise WeightsError(f"{folder}: these weights are not this model's. Check model and weights.\n  {listing}")
 
 
-def _fold(problem: str, names: Iterable[str]) -> Iterator[str]:
+def fold(problem: str, names: Iterable[str]) -> Iterator[str]:
     """List names, those that differ only in numbers as one line, so that a long list of layers stays readable."""
     first: dict[str, str] = {}
     count: Counter[str] = Counter()

@@ -1,0 +1,90 @@
+"""The file that an adapter is in: which one of a folder, its tensors in float32, and what it says of scaling."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+from safetensors import SafetensorError, safe_open
+
+from mdctl.spec.errors import WeightsError
+from mdctl.storage.tensors import read_json
+
+DIFFUSERS_NAME = "pytorch_lora_weights.safetensors"
+PEFT_NAME = "adapter_model.safetensors"
+PEFT_CONFIG = "adapter_config.json"
+METADATA = "lora_adapter_metadata"
+"""The entry of a file's header in which diffusers keeps the settings of each part's adapter."""
+
+PICKLES = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
+
+
+class LoraFile(NamedTuple):
+    """Tensors by their keys, and PEFT's settings: of the whole file, or by part. None where there are none."""
+
+    path: Path
+    tensors: Mapping[str, Float32[np.ndarray, "..."]]
+    config: Mapping[str, Any] | None
+    part_configs: Mapping[str, Any] | None
+
+
+def open_lora(path: Path, weight_name: str | None = None) -> LoraFile:
+    """Read a file, or the one of a folder that `weight_name` names.
+
+    Raises WeightsError if there is none, several, one that is damaged, or a pickle.
+    """
+    file = _find(path, weight_name)
+    tensors, header = _read(file)
+    settings = file.with_name(PEFT_CONFIG)
+    is_peft = file.name == PEFT_NAME and settings.is_file()
+    try:
+        parts = json.loads(header[METADATA]) if METADATA in header else None
+    except ValueError as error:
+        raise WeightsError(f"{file}: {METADATA} in its header is not JSON ({error}). Fetch it again.") from error
+    return LoraFile(file, tensors, read_json(settings) if is_peft else None, parts)
+
+
+def _find(path: Path, weight_name: str | None) -> Path:
+    file = path / weight_name if weight_name and path.is_dir() else path
+    if file.suffix in PICKLES:
+        raise WeightsError(_no_pickles(file))
+    if file.is_file():
+        return file
+    if not file.is_dir():
+        raise WeightsError(f"{file}: there is no such file. {_contents(file.parent)}")
+    names = sorted(entry.name for entry in file.glob("*.safetensors"))
+    known = [name for name in (DIFFUSERS_NAME, PEFT_NAME) if name in names] or names
+    if len(known) == 1:
+        return file / known[0]
+    if len(known) > 1:
+        raise WeightsError(f"{file}: holds several LoRAs, {', '.join(known)}. Say which by weight_name.")
+    pickles = [entry for entry in sorted(file.iterdir()) if entry.suffix in PICKLES]
+    raise WeightsError(_no_pickles(pickles[0]) if pickles else f"{file}: no .safetensors here. {_contents(file)}")
+
+
+def _read(file: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    try:
+        with safe_open(file, framework="np") as opened:
+            tensors = {key: np.asarray(opened.get_tensor(key), np.float32) for key in opened.keys()}  # noqa: SIM118
+            return tensors, opened.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{file}: is no safetensors file, or damaged ({error}). Fetch it again.") from error
+
+
+def _no_pickles(file: Path) -> str:
+    made = file.with_suffix(".safetensors").name
+    return (
+        f"{file}: is a pickle, which may run code when it is read; only safetensors are. Where PyTorch is installed,\n"
+        f'  python -c "import torch, safetensors.torch as s; '
+        f"s.save_file(torch.load('{file.name}', weights_only=True), '{made}')\"\n"
+        f"makes one of it."
+    )
+
+
+def _contents(folder: Path) -> str:
+    if not folder.is_dir():
+        return "Its folder does not exist either."
+    names = sorted(entry.name for entry in folder.iterdir())
+    return f"The folder holds: {', '.join(names[:8]) or 'nothing'}{', ...' if len(names) > 8 else ''}."
