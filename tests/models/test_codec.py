@@ -1,4 +1,6 @@
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -8,7 +10,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from mdctl.models.codec import Codec, as_codec, load_codec
+from mdctl.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
+from mdctl.models.block_pca import BlockPCA, BlockPCAConfig
+from mdctl.models.codec import CODECS, WITH_POSTERIOR, Codec, CodecModel, as_codec, has_posterior, load_codec
 from mdctl.models.wan_vae import WanVAE, WanVAEConfig
 from mdctl.models.wan_vae.modeling import denormalise, normalise
 from mdctl.parallel.execution import Execution
@@ -20,10 +24,21 @@ PIXELS = jax.random.uniform(jax.random.key(0), (1, 5, 16, 24, 3), minval=-1.0)
 
 
 def build(dtype: str = "float32") -> WanVAE:
-    """Return a VAE whose parameters are drawn in NumPy, which is quicker than its own initialisation."""
-    rng = np.random.default_rng(0)
+    """Return the VAE of Wan."""
     execution = Execution(dtype=jnp.dtype(dtype))
-    graphdef, params = nnx.split(nnx.eval_shape(lambda: WanVAE(CONFIG, execution=execution, rngs=nnx.Rngs(0))))
+    return drawn(lambda: WanVAE(CONFIG, execution=execution, rngs=nnx.Rngs(0)))
+
+
+def build_image_vae() -> AutoencoderKL:
+    """Return the VAE of Flux, which has a shift as well."""
+    cfg = replace(AutoencoderKLConfig.tiny(), scaling_factor=0.3611, shift_factor=0.1159)
+    return drawn(lambda: AutoencoderKL(cfg, execution=Execution.plain(), rngs=nnx.Rngs(0)))
+
+
+def drawn[Model: nnx.Module](make: Callable[[], Model]) -> Model:
+    """Return a model whose parameters are drawn in NumPy, which is quicker than its own initialisation."""
+    rng = np.random.default_rng(0)
+    graphdef, params = nnx.split(nnx.eval_shape(make))
 
     def draw(leaf: jax.ShapeDtypeStruct) -> jax.Array:
         return jnp.asarray(rng.normal(size=leaf.shape) / prod(leaf.shape[:-1]) ** 0.5, leaf.dtype)
@@ -54,6 +69,12 @@ def test_normalising_is_undone() -> None:
     np.testing.assert_allclose(normalise(jnp.broadcast_to(one_off, latents.shape), CONFIG), 1, atol=1e-6)
 
 
+def test_a_codec_without_a_posterior_has_its_mode_as_mean(codec: Codec) -> None:
+    mean, std = codec.moments(PIXELS)
+    assert std is None
+    np.testing.assert_allclose(mean, codec.encode(PIXELS), rtol=1e-5, atol=1e-5)
+
+
 def test_activations_of_another_dtype_give_float32_latents_near_by(codec: Codec) -> None:
     latents = codec.encode(PIXELS)
     rough = as_codec(build("bfloat16")).encode(PIXELS)
@@ -66,3 +87,31 @@ def test_an_unknown_codec_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "vae" / "config.json").write_text(json.dumps({"_class_name": "AutoencoderTiny"}))
     with pytest.raises(WeightsError, match="AutoencoderTiny"):
         load_codec(tmp_path)
+
+
+def test_moments_are_normalised_as_latents_are() -> None:
+    model = build_image_vae()
+    frames = PIXELS[0, :2]
+    mean, std = as_codec(model).moments(frames[None])
+    assert std is not None
+    latents, (means, logvars) = nnx.jit(lambda model: (model.to_latents(frames[None]), model.encode(frames)))(model)
+    np.testing.assert_allclose(mean, latents, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(mean[0], (means - 0.1159) * 0.3611, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(std[0], jnp.exp(0.5 * logvars) * 0.3611, rtol=1e-4, atol=1e-6)
+    assert mean.dtype == std.dtype == jnp.float32
+
+
+MODELS: Mapping[str, Callable[[], CodecModel]] = {
+    "AutoencoderKL": build_image_vae,
+    "AutoencoderKLWan": build,
+    "BlockPCA": lambda: BlockPCA(BlockPCAConfig()),
+}
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_codecs_with_a_posterior_are_known_by_name(tmp_path: Path, name: str) -> None:
+    mean, std = jax.eval_shape(as_codec(MODELS[name]()).moments, PIXELS)
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae" / "config.json").write_text(json.dumps({"_class_name": name}))
+    assert (std is not None) == has_posterior(tmp_path) == (name in WITH_POSTERIOR)
+    assert std is None or std.shape == mean.shape

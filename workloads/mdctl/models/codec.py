@@ -3,13 +3,16 @@
 A repository of weights in the Hugging Face layout names its codec in `vae/config.json` (`_class_name`); `CODECS` says
 which model of ours that is. Everything outside `models/` takes the value.
 
+Some codecs give a distribution of latents, from which a denoiser is trained on another draw each time; it is Gaussian,
+and its mode the mean. Wan's gives one as well, but Wan is trained on the mode.
+
 Letters: B batch, T frames, H height, W width, C channels; t h w the same of latents.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,22 +26,33 @@ from mdctl.parallel.precision import full_precision
 from mdctl.spec.errors import WeightsError
 from mdctl.spec.shapes import Strides
 
+
+class Moments(NamedTuple):
+    """Normalised latents as a distribution, float32; `std` is None where the mean is all there is to draw."""
+
+    mean: Float[Array, "B t h w C"]
+    std: Float[Array, "B t h w C"] | None
+
+
 Encode = Callable[[Float[Array, "B T H W 3"]], Float[Array, "B t h w C"]]
+EncodeMoments = Callable[[Float[Array, "B T H W 3"]], Moments]
 Decode = Callable[[Float[Array, "B t h w C"]], Float[Array, "B T H W 3"]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Codec:
-    """Pixels in [-1, 1] to normalised float32 latents and back; both directions are jitted.
+    """Pixels in [-1, 1] to normalised float32 latents and back; all directions are jitted.
 
     `encode` takes videos whose shape fits `strides` (`PixelShape.latent`) and gives the mode of the posterior, of about
-    zero mean and unit variance per channel. `decode` takes such latents and gives float32 pixels, clamped to [-1, 1].
-    Both run on the devices of this process, and compile once per shape.
+    zero mean and unit variance per channel; `moments` gives mean and standard deviation, normalised alike. `decode`
+    takes such latents and gives float32 pixels, clamped to [-1, 1]. All run on the devices of this process, and compile
+    once per shape.
     """
 
     strides: Strides
     channels: int
     encode: Encode
+    moments: EncodeMoments
     decode: Decode
 
 
@@ -65,11 +79,25 @@ class CodecModel(Protocol):
         ...
 
 
+@runtime_checkable
+class PosteriorModel(CodecModel, Protocol):
+    """What the model behind a codec offers whose denoisers are trained on draws from its posterior."""
+
+    def to_moments(
+        self, pixels_BTHWC: Float[Array, "B T H W 3"]
+    ) -> tuple[Float[Array, "B t h w C"], Float[Array, "B t h w C"]]:
+        """Encode to mean and standard deviation of normalised latents, float32."""
+        ...
+
+
 CODECS: Mapping[str, Callable[[Path, DTypeLike], CodecModel]] = {
     "AutoencoderKL": autoencoder_kl.load,
     "AutoencoderKLWan": wan_vae.load,
     "BlockPCA": block_pca.load,
 }
+
+WITH_POSTERIOR = frozenset({"AutoencoderKL"})
+"""Those whose `moments` have a standard deviation: the models are `PosteriorModel`s."""
 
 
 def load_codec(repository: Path, *, dtype: DTypeLike = jnp.float32) -> Codec:
@@ -84,14 +112,27 @@ def load_codec(repository: Path, *, dtype: DTypeLike = jnp.float32) -> Codec:
     return as_codec(CODECS[name](folder, dtype))
 
 
+def has_posterior(repository: Path) -> bool:
+    """Return whether the codec of a repository gives a standard deviation; nothing but its configuration is read."""
+    return read_config(repository / "vae").get("_class_name") in WITH_POSTERIOR
+
+
 def as_codec(model: CodecModel) -> Codec:
-    """Return the value of a model: its two directions, jitted over its parameters."""
+    """Return the value of a model: its directions, jitted over its parameters."""
     graphdef, params = nnx.split(model)
 
     @jax.jit
     @full_precision
     def encode(params: nnx.State[Any, Any], pixels_BTHWC: Float[Array, "B T H W 3"]) -> Float[Array, "B t h w C"]:
         return nnx.merge(graphdef, params).to_latents(pixels_BTHWC)
+
+    @jax.jit
+    @full_precision
+    def moments(params: nnx.State[Any, Any], pixels_BTHWC: Float[Array, "B T H W 3"]) -> Moments:
+        model = nnx.merge(graphdef, params)
+        if isinstance(model, PosteriorModel):
+            return Moments(*model.to_moments(pixels_BTHWC))
+        return Moments(model.to_latents(pixels_BTHWC), None)
 
     @jax.jit
     @full_precision
@@ -102,5 +143,6 @@ def as_codec(model: CodecModel) -> Codec:
         strides=model.strides,
         channels=model.channels,
         encode=lambda pixels_BTHWC: encode(params, pixels_BTHWC),
+        moments=lambda pixels_BTHWC: moments(params, pixels_BTHWC),
         decode=lambda latents_BTHWC: decode(params, latents_BTHWC),
     )

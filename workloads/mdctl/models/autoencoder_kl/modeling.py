@@ -1,8 +1,8 @@
 """The image VAE of Stable Diffusion, SDXL and Flux: pixels to the moments of a Gaussian over latents, and back.
 
-The encoder gives mean and log variance of each latent, and denoisers work with the normalised mode,
+The encoder gives mean and log variance of each latent, and denoisers work with normalised draws or their mode,
 
-    z = (mean - shift_factor) scaling_factor                                (1)
+    z = (mean + std noise - shift_factor) scaling_factor                    (1)
 
 Letters: B batch, T frames, H height, W width, C channels; t h w the same of latents. A video is so many images.
 
@@ -63,9 +63,18 @@ class AutoencoderKL(nnx.Module):
 
     def to_latents(self, pixels_BTHWC: Float[Array, "B T H W 3"]) -> Float[Array, "B T h w C"]:
         """Encode each frame to the mode of the posterior, normalised by (1), float32."""
-        mean, _ = self.encode(rearrange(pixels_BTHWC, "b t h w c -> (b t) h w c"))
+        mean, _ = self.to_moments(pixels_BTHWC)
+        return mean
+
+    def to_moments(
+        self, pixels_BTHWC: Float[Array, "B T H W 3"]
+    ) -> tuple[Float[Array, "B T h w C"], Float[Array, "B T h w C"]]:
+        """Encode each frame to mean and standard deviation of the posterior, normalised by (1), float32."""
+        mean, logvar = self.encode(rearrange(pixels_BTHWC, "b t h w c -> (b t) h w c"))
         mean = (mean - self.cfg.shift_factor) * self.cfg.scaling_factor
-        return rearrange(mean, "(b t) h w c -> b t h w c", t=pixels_BTHWC.shape[1])
+        moments = jnp.stack([mean, jnp.exp(logvar / 2) * self.cfg.scaling_factor])
+        mean, std = rearrange(moments, "moment (b t) h w c -> moment b t h w c", t=pixels_BTHWC.shape[1])
+        return mean, std
 
     def to_pixels(self, latents_BTHWC: Float[Array, "B T h w C"]) -> Float[Array, "B T H W 3"]:
         """Undo (1) and decode each frame to pixels before the clamp, float32."""
