@@ -54,9 +54,9 @@ def test_examples_are_the_same_from_a_bucket_with_its_cache_there_too(clips, her
     _, local = open_source(here, Cache(str(tmp_path / "cache")))
     ours, theirs = folder_dataset(remote, seed=1, num_held_out=1), folder_dataset(local, seed=1, num_held_out=1)
     for number in range(NUM_CLIPS - 1):
-        np.testing.assert_array_equal(ours.load(number)["latents"], theirs.load(number)["latents"])
+        np.testing.assert_array_equal(ours.load(number, 0)["latents"], theirs.load(number, 0)["latents"])
         np.testing.assert_array_equal(
-            ours.load(number)["conditioning"]["text"], theirs.load(number)["conditioning"]["text"]
+            ours.load(number, 0)["conditioning"]["text"], theirs.load(number, 0)["conditioning"]["text"]
         )
 
 
@@ -70,12 +70,12 @@ def test_what_is_in_the_bucket_is_not_computed_again(clips, bucket):
 
 def test_a_damaged_entry_in_the_bucket_is_computed_again(clips, bucket):
     _, source = open_source(clips, Cache(f"{bucket}/run/cache"))
-    before = folder_dataset(source, seed=1).load(0)["latents"]
+    before = folder_dataset(source, seed=1).load(0, 0)["latents"]
     for name in names_in(f"{bucket}/run/cache"):
         entry = blob(f"{bucket}/run/cache/{name}")
         entry.upload_from_string(entry.download_as_bytes()[:-1])
     again, source = open_source(clips, Cache(f"{bucket}/run/cache"))
-    np.testing.assert_array_equal(folder_dataset(source, seed=1).load(0)["latents"], before)
+    np.testing.assert_array_equal(folder_dataset(source, seed=1).load(0, 0)["latents"], before)
     assert again.num_clips == NUM_CLIPS
 
 

@@ -25,7 +25,10 @@ def example(index: int) -> Example:
 
 
 DATA = Dataset(
-    order=Order(NUM_EXAMPLES, 11), load=example, dropped={"text": np.zeros((5, 2), np.float32)}, load_held_out=example
+    order=Order(NUM_EXAMPLES, 11),
+    load=lambda index, row: example(index),
+    dropped={"text": np.zeros((5, 2), np.float32)},
+    load_held_out=example,
 )
 
 
@@ -60,8 +63,8 @@ def test_a_late_start_needs_nothing_that_came_before() -> None:
 
 
 def test_a_fault_while_loading_reaches_the_loop() -> None:
-    def fail(index: int) -> Example:
-        raise FileNotFoundError(index)
+    def fail(index: int, row: int) -> Example:
+        raise FileNotFoundError(index, row)
 
     with pytest.raises(FileNotFoundError):
         next(replace(DATA, load=fail).batches(0, GLOBAL_BATCH, [0]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mdctl.data.cache import Cache
-from mdctl.data.folder import Encoders, FolderSource, folder_dataset
+from mdctl.data.folder import LATENTS, Encoders, FolderSource, folder_dataset
 from mdctl.data.index import index_folder
 from mdctl.data.video import Decoding, decode, to_model
 from mdctl.spec.shapes import PixelShape
@@ -23,10 +23,10 @@ class Counting:
         self.num_clips = 0
         self.captions: list[str] = []
 
-    def pixels(self, pixels: np.ndarray) -> np.ndarray:
+    def pixels(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         assert pixels.shape == (1, 5, 16, 16, 3)
         self.num_clips += 1
-        return pixels[:, ::4, ::4, ::4]
+        return {LATENTS: pixels[:, ::4, ::4, ::4]}
 
     def text(self, captions: Sequence[str]) -> dict[str, np.ndarray]:
         (caption,) = captions
@@ -58,7 +58,7 @@ def test_examples_are_what_the_encoders_make(source: FolderSource, counting: Cou
     data = folder_dataset(source, seed=1)
     clip = source.index.clips[2]
     pixels = to_model(decode(clip.name, (Path(source.index.folder) / clip.name).read_bytes(), DECODING))
-    example = data.load(2)
+    example = data.load(2, 0)
     np.testing.assert_array_equal(example["latents"], pixels[::4, ::4, ::4])
     np.testing.assert_array_equal(example["conditioning"]["text"], counting.text(["clip xx"])["text"][0])
     assert not data.dropped["text"].any()
@@ -71,7 +71,7 @@ def test_batches_stack_examples(source: FolderSource) -> None:
     assert batch["latents"].shape == (3, 2, 4, 4, 3)
     assert batch["conditioning"]["text"].shape == (3, 8, 2)
     assert batch["rows"].tolist() == [15, 16, 17]
-    np.testing.assert_array_equal(batch["latents"][1], data.load(data.order.example(16))["latents"])
+    np.testing.assert_array_equal(batch["latents"][1], data.load(data.order.example(16), 16)["latents"])
 
 
 def test_everything_is_encoded_once(source: FolderSource, counting: Counting) -> None:
@@ -101,8 +101,8 @@ def test_other_weights_are_encoded_anew(source: FolderSource, counting: Counting
 
 def test_held_out_clips_are_kept_from_training(source: FolderSource) -> None:
     whole, data = folder_dataset(source, seed=1), folder_dataset(source, seed=1, num_held_out=1)
-    trained = {data.load(i)["latents"].tobytes() for i in range(NUM_CLIPS - 1)}
+    trained = {data.load(i, i)["latents"].tobytes() for i in range(NUM_CLIPS - 1)}
     assert (data.order.num_examples, data.num_held_out) == (NUM_CLIPS - 1, 1)
     held_out = {data.held_out_batch([0])["latents"][0].tobytes()}
-    assert trained | held_out == {whole.load(i)["latents"].tobytes() for i in range(NUM_CLIPS)}
+    assert trained | held_out == {whole.load(i, 0)["latents"].tobytes() for i in range(NUM_CLIPS)}
     assert not trained & held_out

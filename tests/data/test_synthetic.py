@@ -16,7 +16,7 @@ def test_examples_have_the_shapes_asked_for() -> None:
 
 
 def test_an_example_is_a_function_of_seed_and_index() -> None:
-    one, same, other = (synthetic_dataset(SHAPE, num_samples=None, seed=seed).load(4) for seed in (1, 1, 2))
+    one, same, other = (synthetic_dataset(SHAPE, num_samples=None, seed=seed).load(4, 4) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one["latents"], same["latents"])
     np.testing.assert_array_equal(one["conditioning"]["text"], same["conditioning"]["text"])
     assert not np.array_equal(one["latents"], other["latents"])
@@ -33,5 +33,5 @@ def test_a_finite_set_repeats_and_an_endless_one_does_not() -> None:
 
 def test_held_out_examples_are_never_trained_on() -> None:
     data = synthetic_dataset(SHAPE, num_samples=4, seed=3, num_held_out=2)
-    trained = {data.load(i)["latents"].tobytes() for i in range(4)}
+    trained = {data.load(i, i)["latents"].tobytes() for i in range(4)}
     assert not trained & {latents.tobytes() for latents in data.held_out_batch(range(2))["latents"]}

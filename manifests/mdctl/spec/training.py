@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mdctl.spec.buckets import Buckets
 from mdctl.spec.model import Directory, Place
 from mdctl.spec.part import Part
 from mdctl.spec.text import Prompt
@@ -52,7 +53,30 @@ class DataSpec(Part):
     """Clips kept from training for the held-out loss."""
     cache: Directory | None = None
     """Where latents and text embeddings are kept; unset is `cache` in the output directory."""
+    latents: Literal["sample", "mode"] = "sample"
+    """What a clip's latents are where the VAE gives a distribution of them, as Stable Diffusion's does: `sample` draws
+    them anew each time that the clip is trained on, `mode` always takes the mean. Wan is trained on the mean alone, and
+    keeps it whatever is said here. Held-out clips are always their mean."""
+    flip: bool = False
+    """Mirror a clip, left for right, every other time on average that it is trained on. Both ways are encoded and kept,
+    which takes twice the time and room. Not where captions speak of left and right, or pictures hold writing."""
+    crop: Literal["center", "random"] = "center"
+    """Where a clip of other proportions is cut: in its centre, or each time anew, which needs `cacheLatents` false."""
+    cache_latents: bool = True
+    """Encode each clip once and keep its latents. False encodes it whenever it is trained on: slower, because the VAE
+    then stays on the first device of every host and works beside the training step. Captions are kept in any case."""
+    buckets: Buckets | None = None
+    """Train on images at sizes of several proportions; null cuts all to `video.height` x `video.width`."""
     synthetic: Synthetic = Synthetic()
+
+    @model_validator(mode="after")
+    def _a_random_crop_is_not_kept(self) -> Self:
+        if self.crop == "random" and self.cache_latents:
+            raise ValueError(
+                "crop random takes another part of a clip each time, but cacheLatents true keeps the latents of one; "
+                "add data.cacheLatents=false, or use crop center"
+            )
+        return self
 
 
 class Objective(Part):

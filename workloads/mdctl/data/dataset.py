@@ -6,7 +6,8 @@
 the batch. Batches are loaded ahead on threads and hold no state but integers: starting at step k gives what running
 up to step k would have given.
 
-Dimensions: B rows of this host, T H W C the latent video, and whatever the model family's conditioning has.
+Dimensions: B rows of this host, T H W C the latent video, and whatever the model family's conditioning has. All of a
+global batch is of one shape; where images are in buckets, the next batch may be of another.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ import grain
 import numpy as np
 from jaxtyping import Float32, UInt32
 
+from mdctl.data.bucketed_order import BucketedOrder
 from mdctl.data.order import Order, batch_rows
 
 Conditioning = Mapping[str, Float32[np.ndarray, "..."]]
@@ -44,12 +46,13 @@ class Batch(TypedDict):
 class Dataset:
     """Examples to train on, examples held out, and the conditioning that caption dropout puts in place.
 
-    `load(i)` answers for 0 <= i < order.num_examples, `load_held_out(i)` for 0 <= i < num_held_out; both are called
-    from several threads. `dropped` is the conditioning of the empty caption, without a batch dimension.
+    `load(i, row)` gives example i as it is trained on in `row`, 0 <= i < order.num_examples; `load_held_out(i)` answers
+    for 0 <= i < num_held_out; both are called from several threads. `dropped` is the conditioning of the empty caption,
+    without a batch dimension.
     """
 
-    order: Order
-    load: Callable[[int], Example]
+    order: Order | BucketedOrder
+    load: Callable[[int, int], Example]
     dropped: Conditioning
     num_held_out: int = 0
     load_held_out: Callable[[int], Example] | None = None
@@ -59,7 +62,7 @@ class Dataset:
 
         def load_batch(num_after: int) -> Batch:
             rows = batch_rows(start_step + num_after, global_batch, positions)
-            return stack([self.load(self.order.example(row)) for row in rows], rows)
+            return stack([self.load(self.order.example(row), row) for row in rows], rows)
 
         steps = grain.MapDataset.range(2**62).map(load_batch)
         ahead = grain.ReadOptions(num_threads=NUM_THREADS, prefetch_buffer_size=NUM_BATCHES_AHEAD)

@@ -1,9 +1,11 @@
 """The clips of a folder that can be trained on, in an order that depends on nothing but their names.
 
 Every clip is read and decoded once before any order is derived: those that fail are named in one warning and dropped,
-so that no fault shows up later. What decoding found is kept in the cache, under the clip's content.
+so that no fault shows up later. What decoding found, and how large clips are where that is asked for, is kept in the
+cache, under the clip's content.
 """
 
+import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,8 @@ from etils import epath
 from mdctl.data.cache import Cache
 from mdctl.data.captions import COLUMNS, CSV, JSON_LINES, Listed, listed_clips
 from mdctl.data.files import digest
-from mdctl.data.video import Decoding, UnreadableClip, decode
+from mdctl.data.video import Decoding, UnreadableClip, decode, measure
+from mdctl.spec.buckets import Size
 from mdctl.spec.errors import DataError
 from mdctl.storage.output import file_errors, reason
 
@@ -87,6 +90,19 @@ def read_clip(folder: str, clip: Clip) -> bytes:
     if digest(content) != clip.content:
         raise DataError(f"{path} changed or went away while the job ran. Start the job again.")
     return content
+
+
+def clip_sizes(index: Index, cache: Cache) -> dict[str, Size]:
+    """Return the size that each content of an index has before it is scaled and cut."""
+
+    def size(clip: Clip) -> bytes:
+        return json.dumps(measure(clip.name, read_clip(index.folder, clip))).encode()
+
+    clips = {digest("size", PurePosixPath(clip.name).suffix, clip.content): clip for clip in index.clips}
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        cache.fill("measuring clip", clips, partial(pool.map, size))
+        entries = cache.share.over("looking up size", pool.map(cache.entry, clips), len(clips))
+        return {clip.content: Size(*json.loads(entry)) for clip, entry in zip(clips.values(), entries, strict=True)}
 
 
 def _with_content(root: Any, listed: Listed) -> Clip | Listed:

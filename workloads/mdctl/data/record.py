@@ -1,8 +1,9 @@
 """What a run trains on: the clips that it began with, kept in its output directory.
 
-The order of training follows from the number of clips and a seed, and which are held out from the contents of all, so
-one clip more or less would change both without a word. An attempt that goes on from saved progress therefore takes the
-clips of the record: those that came since are left out, and one that is gone or changed is an error.
+The order of training follows from a seed and the number of clips, in each bucket if there are any, and which are held
+out from the contents of all, so one clip more or less would change both without a word. An attempt that goes on from
+saved progress therefore takes the clips of the record: those that came since are left out, and one that is gone or
+changed is an error.
 """
 
 import json
@@ -15,6 +16,7 @@ from etils import epath
 from mdctl.data.captions import read_text
 from mdctl.data.files import write_whole
 from mdctl.data.index import NUM_SHOWN, Clip, Index
+from mdctl.spec.buckets import Size
 from mdctl.spec.errors import DataError
 
 NUM_DIGITS = 12
@@ -23,10 +25,11 @@ NUM_DIGITS = 12
 
 @dataclass(frozen=True)
 class Record:
-    """The clips of a run, those that are held out included, and how many contents are."""
+    """The clips of a run, those that are held out included, how many contents are, and the sizes of its buckets."""
 
     clips: tuple[Clip, ...]
     num_held_out: int
+    sizes: tuple[Size, ...] = ()
 
 
 def pinned(found: Index, recorded: Sequence[Clip]) -> Index:
@@ -48,7 +51,8 @@ def read_record(path: epath.Path) -> Record:
     """Read what `write_record` wrote; raises DataError."""
     try:
         fields = json.loads(read_text(path))
-        return Record(tuple(Clip(**clip) for clip in fields["clips"]), int(fields["num_held_out"]))
+        clips = tuple(Clip(**clip) for clip in fields["clips"])
+        return Record(clips, int(fields["num_held_out"]), tuple(Size(*size) for size in fields.get("sizes", ())))
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path}, which says what this run trains on, is damaged ({type(error).__name__}: {error}). "

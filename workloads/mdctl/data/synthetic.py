@@ -27,7 +27,7 @@ def synthetic_dataset(shape: SyntheticShape, *, num_samples: int | None, seed: i
     """Return a data set of `num_samples` examples, or of endlessly many (None)."""
     return Dataset(
         order=Order(num_samples, seed),
-        load=lambda index: draw(shape, (seed, TRAINING, index)),
+        load=lambda index, row: draw(shape, (seed, TRAINING, index)),
         dropped={name: np.zeros(dims, np.float32) for name, dims in shape.conditioning.items()},
         num_held_out=num_held_out,
         load_held_out=lambda index: draw(shape, (seed, HELD_OUT, index)),

@@ -5,15 +5,15 @@ A clip is read from its first frame on. At a wanted rate f, frame k is the one w
     first time + k / f                                                    (1)
 
 (the earlier of two as near); the last frame counts for half as long as the one before it lasts. Each frame is cut to
-the largest centred rectangle of the wanted proportions, and that is scaled: area average to shrink, bicubic to
-enlarge. An image is a video of one frame.
+the largest rectangle of the wanted proportions, in its centre if nothing else is said, and that is scaled: area average
+to shrink, bicubic to enlarge. An image is a video of one frame; what is transparent in it is white.
 
 Dimensions: T frames, H height, W width, RGB bytes.
 """
 
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, islice, pairwise
 from pathlib import PurePath
@@ -23,6 +23,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image, ImageOps
 
+from mdctl.data.framing import Corner, framed
+from mdctl.spec.buckets import Size
 from mdctl.spec.errors import DataError
 from mdctl.spec.shapes import PixelShape
 
@@ -46,10 +48,21 @@ class UnreadableClip(DataError):  # noqa: N818 - named like its family
 
 @dataclass(frozen=True)
 class Decoding:
-    """The size that clips are decoded to, and the rate; `fps` None takes every frame that the file has."""
+    """The size that clips are decoded to, and the rate; `fps` None takes every frame that the file has.
+
+    Clips are mirrored if they are to be, and then cut: in the centre, or where `corner` says.
+    """
 
     shape: PixelShape
     fps: int | None = None
+    # Entries of caches are named for what is shown of this: the two below came later.
+    mirrored: bool = field(default=False, repr=False)
+    corner: Corner | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> Size:
+        """Return the size of a frame."""
+        return Size(self.shape.height, self.shape.width)
 
 
 def decode(name: str, content: bytes, decoding: Decoding) -> Pixels:
@@ -57,13 +70,21 @@ def decode(name: str, content: bytes, decoding: Decoding) -> Pixels:
 
     Raises UnreadableClip if it is no such file, is damaged, or has too few frames.
     """
-    frames = _decode_image(content) if PurePath(name).suffix.lower() in IMAGES else video_frames(content, decoding.fps)
     wanted = decoding.shape
-    fitted = [fit(frame, wanted.height, wanted.width) for frame in islice(frames, wanted.frames)]
+    frames = islice(_frames(name, content, decoding.fps), wanted.frames)
+    upright = (ImageOps.mirror(picture) if decoding.mirrored else picture for picture in frames)
+    fitted = [fit(picture, wanted.height, wanted.width, decoding.corner) for picture in upright]
     if len(fitted) < wanted.frames:
         rate = "" if decoding.fps is None else f" at {decoding.fps} frames a second"
         raise UnreadableClip(f"too short: {len(fitted)} of {wanted.frames} frames{rate}")
     return np.stack(fitted)
+
+
+def measure(name: str, content: bytes) -> Size:
+    """Return the size of a video's frames or of an image, upright; raises UnreadableClip."""
+    for first in _frames(name, content, None):
+        return Size(first.height, first.width)
+    raise UnreadableClip("it has no frames")
 
 
 def video_frames(content: bytes, fps: int | None = None) -> Iterator[Image.Image]:
@@ -112,13 +133,17 @@ def to_bytes(pixels: Float32[np.ndarray, "T H W 3"]) -> Pixels:
     return np.clip(np.rint((pixels + np.float32(1)) * np.float32(127.5)), 0, 255).astype(np.uint8)
 
 
-def fit(frame: Image.Image, height: int, width: int) -> UInt8[np.ndarray, "H W 3"]:
-    """Cut a frame to the proportions height : width around its centre, and scale it to that size."""
-    scale = min(frame.height / height, frame.width / width)
-    left, top = (frame.width - width * scale) / 2, (frame.height - height * scale) / 2
+def fit(picture: Image.Image, height: int, width: int, corner: Corner | None = None) -> UInt8[np.ndarray, "H W 3"]:
+    """Cut a picture to the proportions height : width, around its centre or at a corner, and scale it to that size."""
+    scale = min(picture.height / height, picture.width / width)
+    left, top = (picture.width - width * scale) / 2, (picture.height - height * scale) / 2
+    if corner is not None:
+        crop = framed(Size(picture.height, picture.width), Size(height, width), corner).crop
+        left, top = crop.left * scale, crop.top * scale
+    left, top = max(0.0, left), max(0.0, top)  # rounding may have gone below
     box = (left, top, left + width * scale, top + height * scale)
     resampling = Image.Resampling.BOX if scale > 1 else Image.Resampling.BICUBIC
-    return np.asarray(frame.resize((width, height), resampling, box))
+    return np.asarray(picture.resize((width, height), resampling, box))
 
 
 def at_rate[F](timed: Iterable[tuple[Fraction, F]], fps: int) -> Iterator[F]:
@@ -145,9 +170,20 @@ def _upright(frame: av.VideoFrame) -> Image.Image:
     return Image.fromarray(frame.to_ndarray(format="rgb24")).rotate(frame.rotation, expand=True)
 
 
+def _frames(name: str, content: bytes, fps: int | None) -> Iterator[Image.Image]:
+    return _decode_image(content) if PurePath(name).suffix.lower() in IMAGES else video_frames(content, fps)
+
+
 def _decode_image(content: bytes) -> Iterator[Image.Image]:
     try:
-        image = Image.open(io.BytesIO(content))
-        yield ImageOps.exif_transpose(image).convert("RGB")
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+        yield _on_white(image) if image.has_transparency_data else image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UnreadableClip("damaged, or no image") from error
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Return an image without transparency; under it, files hold any colour."""
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image.convert("RGBA"))
+    return white.convert("RGB")

@@ -3,27 +3,29 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from mdctl.data.bucketed_order import BucketedOrder
 from mdctl.data.cache import Cache
 from mdctl.data.dataset import Dataset
-from mdctl.data.files import folder_digest
-from mdctl.data.folder import Encoders, FolderSource, folder_dataset
-from mdctl.data.index import Index, index_folder
+from mdctl.data.folder import FolderSource, folder_dataset
+from mdctl.data.framing import Framed, neutral
+from mdctl.data.index import Index, clip_sizes, index_folder
 from mdctl.data.record import Record, pinned, read_record, write_record
 from mdctl.data.synthetic import SyntheticShape, synthetic_dataset
+from mdctl.data.treatment import Treatment
 from mdctl.data.video import Decoding
+from mdctl.models.codec import has_posterior
 from mdctl.models.family import Family
+from mdctl.runtime.encoders import RepositoryEncoders
 from mdctl.runtime.log import shared
 from mdctl.runtime.network import Network
 from mdctl.runtime.preparation import Preparation
 from mdctl.runtime.progress import progress_report
 from mdctl.runtime.task import Surroundings
-from mdctl.spec.errors import DataError, SpecError, WeightsError
+from mdctl.spec.buckets import Size, misfit
+from mdctl.spec.errors import DataError, SpecError
 from mdctl.spec.job import JobSpec
-from mdctl.spec.model import Dtype, join
+from mdctl.spec.model import join
 from mdctl.spec.outputs import CACHE, DATA
 from mdctl.spec.shapes import PixelShape
 from mdctl.storage.output import as_path
@@ -55,8 +57,10 @@ def open_synthetic(spec: JobSpec, network: Network) -> Dataset:
     )
 
 
-def open_folder(around: Surroundings, family: Family, repository: Path, preparation: Preparation) -> Dataset:
-    """Return the clips of a folder, encoded, each by one host.
+def open_folder(
+    around: Surroundings, family: Family, repository: Path, preparation: Preparation, framing: Framed | None = None
+) -> Dataset:
+    """Return the clips of a folder, encoded, each by one host; `framing` is what the network is told of how they lie.
 
     Raises:
         SpecError: no folder is named.
@@ -67,40 +71,75 @@ def open_folder(around: Surroundings, family: Family, repository: Path, preparat
         raise SpecError("data.path is not set; name a folder of clips, or take data.type=synthetic")
     video = spec.video
     decoding = Decoding(PixelShape(video.frames, video.height, video.width), video.fps)
+    if framing is not None and not framing(neutral(decoding.size)):
+        framing = None  # it asks for nothing, so that no clip need be measured for it
+    treatment = treatment_of(spec)
     kept = Cache(str(as_path(spec.data.cache or join(spec.output_dir, CACHE))), preparation.share)
-    index = keep_to_record(around, index_folder(spec.data.path, decoding, kept), preparation)
-    loaded: dict[str, Any] = {}
-    encoders = _encoders(family, repository, spec.model.activations_dtype, loaded)
-    source = FolderSource(index=index, decoding=decoding, encoders=encoders, cache=kept)
-    dataset = folder_dataset(source, seed=spec.training.seed, num_held_out=spec.data.held_out)
-    loaded.clear()  # everything is encoded, and encoders are large
+    found = index_folder(spec.data.path, decoding, kept)
+    index = keep_to_record(around, found, preparation, treatment.sizes)
+    encoders = RepositoryEncoders(family, repository, spec.model.activations_dtype)
+    source = FolderSource(
+        index=index,
+        decoding=decoding,
+        encoders=encoders.value(draws=spec.data.latents == "sample" and has_posterior(repository)),
+        cache=kept,
+        treatment=treatment,
+        framing=framing,
+        sizes=clip_sizes(index, kept) if treatment.sizes or framing is not None else {},
+    )
+    batch = spec.layout.global_batch
+    dataset = folder_dataset(source, seed=spec.training.seed, global_batch=batch, num_held_out=spec.data.held_out)
+    encoders.leave(keep_codec=not treatment.is_kept)
+    if isinstance(dataset.order, BucketedOrder):
+        report_buckets(dataset.order)
     return dataset
 
 
-def keep_to_record(around: Surroundings, found: Index, preparation: Preparation) -> Index:
+def treatment_of(spec: JobSpec) -> Treatment:
+    """Return what the spec wants done to clips that are trained on.
+
+    Raises:
+        SpecError: the model cannot take the sizes of buckets.
+    """
+    data = spec.data
+    sizes: tuple[Size, ...] = ()
+    if data.buckets is not None:
+        if problem := misfit(data.buckets, spec.catalogue_model):
+            raise SpecError(problem)
+        sizes = data.buckets.sizes(Size(spec.video.height, spec.video.width))
+    return Treatment(sizes=sizes, mirrors=data.flip, crops=data.crop == "random", is_kept=data.cache_latents)
+
+
+def keep_to_record(around: Surroundings, found: Index, preparation: Preparation, sizes: Sequence[Size] = ()) -> Index:
     """Return the clips that the run began with, or where nothing is saved yet those found now, and record them.
 
     Raises:
         DataError: hosts see different clips, or one is gone or changed.
-        SpecError: another number of clips was held out.
+        SpecError: another number of clips was held out, or buckets had other sizes.
     """
     path, rank = around.output / DATA, around.peers.rank
     began = preparation.first_says("record", bool(around.progress) and path.exists() if rank == 0 else None)
-    index = _as_recorded(found, read_record(path), around.spec.data.held_out) if began else found
+    now = Record(found.clips, around.spec.data.held_out, tuple(sizes))
+    index = _as_recorded(found, read_record(path), now) if began else found
     if len(set(preparation.all_say("index", index.fingerprint))) > 1:
         raise DataError(f"hosts see different clips in {found.folder}; give all of them the same folder")
     if rank == 0 and not began:
         if around.progress:
             logger.warning("%s is not there: from step %d on this run keeps to the clips of now", path, around.progress)
-        write_record(path, Record(index.clips, around.spec.data.held_out))
+        write_record(path, now)
     return index
 
 
-def _as_recorded(found: Index, record: Record, num_held_out: int) -> Index:
-    if num_held_out != record.num_held_out:
+def _as_recorded(found: Index, record: Record, now: Record) -> Index:
+    if now.num_held_out != record.num_held_out:
         raise SpecError(
-            f"data.heldOut is {num_held_out}, and this run began with {record.num_held_out}; "
+            f"data.heldOut is {now.num_held_out}, and this run began with {record.num_held_out}; "
             f"put it back, or name another output directory to start afresh"
+        )
+    if now.sizes != record.sizes:
+        raise SpecError(
+            f"data.buckets and video give the sizes {_in_words(now.sizes)}, and this run began with "
+            f"{_in_words(record.sizes)}; put them back, or name another output directory to start afresh"
         )
     index = pinned(found, record.clips)
     num_added = len(found.clips) - len(index.clips)
@@ -115,30 +154,22 @@ def _as_recorded(found: Index, record: Record, num_held_out: int) -> Index:
     return index
 
 
-def _encoders(family: Family, repository: Path, dtype: Dtype, loaded: dict[str, Any]) -> Encoders:
-    """Return the repository's encoders, that of text in `dtype`; each goes into `loaded` when there is need of it."""
+def _in_words(sizes: Sequence[Size]) -> str:
+    return ", ".join(f"{height} x {width}" for height, width in sizes) or "of no buckets"
 
-    def pixels(videos: np.ndarray) -> Any:
-        if "codec" not in loaded:
-            loaded["codec"] = family.load_codec(repository)
-        return loaded["codec"].encode(videos)
 
-    def text(captions: Sequence[str]) -> Any:
-        if "text" not in loaded:
-            loaded["text"] = family.load_text(repository, dtype)
-        return loaded["text"](captions)
-
-    fingerprints = {part: _fingerprint(repository, part) for part in ("vae", "text_encoder", "tokenizer")}
-    return Encoders(
-        pixels=pixels,
-        text=text,
-        pixels_fingerprint=fingerprints["vae"],
-        text_fingerprint=f"{fingerprints['text_encoder']}/{fingerprints['tokenizer']}/{dtype}",
+def report_buckets(order: BucketedOrder) -> None:
+    """Say how many clips each size has, and which sizes have too few for a batch without repetition."""
+    counts = {f"{size.height} x {size.width} ({len(clips)})": len(clips) for size, clips in order.buckets.items()}
+    logger.info(
+        "clips by height x width: %s; the training step is compiled once for each", ", ".join(counts), extra=shared()
     )
-
-
-def _fingerprint(repository: Path, part: str) -> str:
-    folder = repository / part
-    if not folder.is_dir():
-        raise WeightsError(f"{repository}: there is no {part}/ in it; name a whole repository in model.weights")
-    return folder_digest(folder)
+    few = [said for said, count in counts.items() if count < order.global_batch]
+    if few:
+        logger.warning(
+            "fewer clips than a batch of %d are %s: such a batch comes once in several epochs, and shows a clip "
+            "several times. A smaller batch, a larger data.buckets.step or a lower data.buckets.maxRatio avoids it",
+            order.global_batch,
+            ", ".join(few),
+            extra=shared(),
+        )

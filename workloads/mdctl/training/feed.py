@@ -1,8 +1,10 @@
 """From a data set on the host to global batches on the devices.
 
-A host loads the rows that its own devices hold, once each, however the mesh lies over the hosts.
+A host loads the rows that its own devices hold, once each, however the mesh lies over the hosts. Batches may differ in
+shape: what is jitted and takes them compiles once for each.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,12 +17,20 @@ from mdctl.data.dataset import Dataset
 from mdctl.parallel.rules import activation_sharding, replicated
 from mdctl.training.objective import GlobalBatch
 
+logger = logging.getLogger(__name__)
+
 
 def feed(dataset: Dataset, start_step: int, global_batch: int, mesh: Mesh) -> Iterator[GlobalBatch]:
     """Yield global batches start_step, start_step + 1, ... without end, cut along the batch axes of the mesh."""
     sharding = activation_sharding(mesh, "batch")
     positions = held_positions(sharding, global_batch)
-    for batch in dataset.batches(start_step, global_batch, positions):
+    seen: set[tuple[int, ...]] = set()
+    for step, batch in enumerate(dataset.batches(start_step, global_batch, positions), start=start_step + 1):
+        shape = batch["latents"].shape[1:]
+        if seen and shape not in seen:
+            size = " x ".join(map(str, shape))
+            logger.info("step %d is the first with latents of %s and compiles", step, size, extra={"shared": True})
+        seen.add(shape)
         yield place_rows(batch, positions, global_batch, sharding)
 
 

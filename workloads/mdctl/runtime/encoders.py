@@ -1,0 +1,68 @@
+"""The encoders of a repository as a data set takes them: loaded when needed, dropped when everything is encoded."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from mdctl.data.files import folder_digest
+from mdctl.data.folder import LATENTS, MEAN, STD, Encoders
+from mdctl.models.codec import Codec
+from mdctl.models.family import Family, TextConditioning
+from mdctl.spec.errors import WeightsError
+from mdctl.spec.model import Dtype
+
+TEXT_FOLDERS = ("text_encoder", "tokenizer")
+
+
+class RepositoryEncoders:
+    """A repository's VAE and text encoder, that of text in `dtype`."""
+
+    def __init__(self, family: Family, repository: Path, dtype: Dtype) -> None:
+        self._family, self._repository, self._dtype = family, repository, dtype
+        self._codec: Codec | None = None
+        self._text: Callable[[Sequence[str]], TextConditioning] | None = None
+        self._lock = Lock()
+
+    def value(self, *, draws: bool) -> Encoders:
+        """Return the encoders; with `draws`, latents come as the moments that each row draws its own from."""
+        vae = self._fingerprint("vae")
+        return Encoders(
+            pixels=self._moments if draws else self._latents,
+            text=self._captions,
+            pixels_fingerprint=f"{vae}/moments" if draws else vae,
+            text_fingerprint="/".join([*map(self._fingerprint, TEXT_FOLDERS), self._dtype]),
+        )
+
+    def leave(self, *, keep_codec: bool) -> None:
+        """Drop what is not needed once everything is encoded: encoders are large."""
+        self._text = None
+        if not keep_codec:
+            self._codec = None
+
+    def _latents(self, videos: Any) -> Mapping[str, Any]:
+        return {LATENTS: self._loaded_codec().encode(videos)}
+
+    def _moments(self, videos: Any) -> Mapping[str, Any]:
+        mean, std = self._loaded_codec().moments(videos)
+        assert std is not None, "the codec was said to have a posterior"
+        return {MEAN: mean, STD: std}
+
+    def _captions(self, captions: Sequence[str]) -> Mapping[str, Any]:
+        if self._text is None:
+            self._text = self._family.load_text(self._repository, self._dtype)
+        return self._text(captions)
+
+    def _loaded_codec(self) -> Codec:
+        with self._lock:  # clips that are not kept are encoded by several threads
+            if self._codec is None:
+                self._codec = self._family.load_codec(self._repository)
+            return self._codec
+
+    def _fingerprint(self, part: str) -> str:
+        folder = self._repository / part
+        if not folder.is_dir():
+            raise WeightsError(
+                f"{self._repository}: there is no {part}/ in it; name a whole repository in model.weights"
+            )
+        return folder_digest(folder)
