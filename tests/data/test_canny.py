@@ -18,7 +18,7 @@ def steps(*heights: int, size: int = 8) -> np.ndarray:
 
 def test_a_step_is_one_line_where_it_stands() -> None:
     edges = canny(steps(100))
-    assert (edges.shape, edges.dtype) == ((8, 16), np.uint8)
+    assert (edges.shape, edges.dtype) == ((8, 16), np.dtype(np.uint8))
     assert [*np.unique(edges)] == [0, 255]
     (columns,) = np.nonzero(edges.any(axis=0))
     assert len(columns) == 1

@@ -144,8 +144,11 @@ class UNetConfig:
         )
 
     @classmethod
-    def from_published(cls, published: Mapping[str, Any]) -> "UNetConfig":
-        """Read a config.json; raise WeightsError listing every setting that is not implemented or makes no sense."""
+    def from_published(cls, published: Mapping[str, Any], *, class_name: str = CLASS_NAME) -> "UNetConfig":
+        """Read a config.json; raise WeightsError listing every setting that is not implemented or makes no sense.
+
+        `class_name` is the published class that it must be of.
+        """
         settings = {name: value for name, value in published.items() if value is not None or name not in NULLABLE}
         levels = settings.get("block_out_channels", cls.block_out_channels)
         for name, default in PER_LEVEL.items():
@@ -159,8 +162,8 @@ class UNetConfig:
         known = isinstance(down, list | tuple) and all(isinstance(name, str) and name in crossing for name in down)
         cfg = cls(**{**sizes, "cross_attention": tuple(crossing[name] for name in down) if known else ()})
         problems = _contradictions(cfg, published.get("addition_embed_type"))
-        if (name := published.get("_class_name", CLASS_NAME)) != CLASS_NAME:
-            problems.append(f"_class_name: {name} is not implemented here, only {CLASS_NAME} is")
+        if (name := published.get("_class_name", class_name)) != class_name:
+            problems.append(f"_class_name: {name} is not implemented here, only {class_name} is")
         if not known:
             problems.append(f"down_block_types: {down} is not implemented, only {' and '.join(crossing)} are")
         elif not isinstance(up, list | tuple) or [*up] != cfg.up_block_types:

@@ -87,13 +87,24 @@ class UNet(nnx.Module):
 
     def embed(self, time: Float[Array, " B"], added: Added | None) -> Float32[Array, "B D"]:
         """Return the time's embedding, with that of the pooled text and the sizes where the network takes them."""
-        assert (added is None) == (self.add_embedding is None), (added, self.cfg)
-        temb_BD = self.time_embedding(sinusoids(time, self.cfg.block_out_channels[0]))
-        if added is None or self.add_embedding is None:
-            return temb_BD
-        sizes_BF = sinusoids(rearrange(added.sizes, "b z -> (b z)"), self.cfg.addition_time_embed_dim)
-        sizes_BF = rearrange(sizes_BF, "(b z) f -> b (z f)", b=added.sizes.shape[0])
-        return temb_BD + self.add_embedding(jnp.concatenate([added.pooled.astype(jnp.float32), sizes_BF], axis=-1))
+        return embed(self.cfg, self.time_embedding, self.add_embedding, time, added)
+
+
+def embed(
+    cfg: UNetConfig,
+    time_embedding: NumberEmbedding,
+    add_embedding: NumberEmbedding | None,
+    time: Float[Array, " B"],
+    added: Added | None,
+) -> Float32[Array, "B D"]:
+    """Return the time's embedding by these layers, plus that of what is added where there is a layer for it."""
+    assert (added is None) == (add_embedding is None), (added, cfg)
+    temb_BD = time_embedding(sinusoids(time, cfg.block_out_channels[0]))
+    if added is None or add_embedding is None:
+        return temb_BD
+    sizes_BF = sinusoids(rearrange(added.sizes, "b z -> (b z)"), cfg.addition_time_embed_dim)
+    sizes_BF = rearrange(sizes_BF, "(b z) f -> b (z f)", b=added.sizes.shape[0])
+    return temb_BD + add_embedding(jnp.concatenate([added.pooled.astype(jnp.float32), sizes_BF], axis=-1))
 
 
 class DownBlock(nnx.Module):
