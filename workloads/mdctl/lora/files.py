@@ -15,6 +15,9 @@ from mdctl.storage.tensors import read_json
 DIFFUSERS_NAME = "pytorch_lora_weights.safetensors"
 PEFT_NAME = "adapter_model.safetensors"
 PEFT_CONFIG = "adapter_config.json"
+PEFT_PREFIX = "base_model.model."
+"""What every key begins with that PEFT wrote."""
+
 METADATA = "lora_adapter_metadata"
 """The entry of a file's header in which diffusers keeps the settings of each part's adapter."""
 
@@ -37,13 +40,9 @@ def open_lora(path: Path, weight_name: str | None = None) -> LoraFile:
     """
     file = _find(path, weight_name)
     tensors, header = _read(file)
-    settings = file.with_name(PEFT_CONFIG)
-    is_peft = file.name == PEFT_NAME and settings.is_file()
-    try:
-        parts = json.loads(header[METADATA]) if METADATA in header else None
-    except ValueError as error:
-        raise WeightsError(f"{file}: {METADATA} in its header is not JSON ({error}). Fetch it again.") from error
-    return LoraFile(file, tensors, read_json(settings) if is_peft else None, parts)
+    is_peft = any(key.startswith(PEFT_PREFIX) for key in tensors)
+    config = read_json(file.with_name(PEFT_CONFIG)) if is_peft else None
+    return LoraFile(file, tensors, config, _part_configs(file, header))
 
 
 def _find(path: Path, weight_name: str | None) -> Path:
@@ -71,6 +70,18 @@ def _read(file: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             return tensors, opened.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{file}: is no safetensors file, or damaged ({error}). Fetch it again.") from error
+
+
+def _part_configs(file: Path, header: Mapping[str, str]) -> dict[str, Any] | None:
+    if METADATA not in header:
+        return None
+    try:
+        settings = json.loads(header[METADATA])
+    except ValueError:
+        settings = None
+    if not isinstance(settings, dict):
+        raise WeightsError(f"{file}: {METADATA} in its header is no JSON object. Fetch it again.")
+    return settings
 
 
 def _no_pickles(file: Path) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from math import prod
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -14,16 +13,18 @@ from mdctl.lora.placing import Factors, Placed
 from mdctl.spec.errors import SpecError
 
 
-def fresh(modules: Modules, targets: Collection[str], *, rank: int, alpha: float, key: Array) -> Placed:
+def fresh(modules: Modules, targets: Collection[str], *, rank: int, alpha: float | int, key: Array) -> Placed:
     """Draw an adapter for the modules whose published names end in a target, as `to_q` or `to_out.0`.
 
-    As PEFT does, down is uniform within ±1 / sqrt(fan in). What is drawn for a parameter depends on the key and its
-    name alone. Raises SpecError if a target is the end of no name.
+    As PEFT does, down is uniform within ±1 / sqrt(fan in). What is drawn for a parameter depends on the key, which is
+    not traced, and its name alone; it is in NumPy, alike on every host. Raises SpecError if a target is the end of no
+    name.
     """
     _check(modules, targets)
     chosen = {module.name for name, module in modules.items() if any(_ends(name, target) for target in targets)}
+    seed = np.asarray(jax.random.key_data(key)).tolist()
     return {
-        parameter: _draw(layers, chosen, rank, alpha, jax.random.fold_in(key, zlib.crc32(parameter.encode())))
+        parameter: _draw(layers, chosen, rank, alpha, np.random.default_rng([*seed, zlib.crc32(parameter.encode())]))
         for parameter, layers in by_parameter(modules.values()).items()
         if any(module.name in chosen for module in layers)
     }
@@ -50,16 +51,18 @@ def _end(name: str) -> str:
     return ".".join(words[start:])
 
 
-def _draw(layers: Sequence[Module], chosen: Collection[str], rank: int, alpha: float, key: Array) -> Factors:
+def _draw(
+    layers: Sequence[Module], chosen: Collection[str], rank: int, alpha: float | int, rng: np.random.Generator
+) -> Factors:
     """Draw the factors of a parameter; layers that are not chosen have zeros."""
     module = layers[0]
     outputs, inputs = module.shape[0], _inputs(module)
     stack = () if module.layer is None else (len(layers),)
     used = np.array([layer.name in chosen for layer in layers], np.float32).reshape(stack)
     bound = prod(module.shape[1:]) ** -0.5
-    down = jax.random.uniform(key, (*stack, *inputs, rank), jnp.float32, -bound, bound)
-    down = down * used.reshape(*stack, *(1 for _ in (*inputs, rank)))
-    return Factors(down, jnp.zeros((*stack, rank, outputs), jnp.float32), jnp.asarray(alpha / rank * used))
+    down = rng.uniform(-bound, bound, (*stack, *inputs, rank)) * used.reshape(*stack, *(1 for _ in (*inputs, rank)))
+    up = np.zeros((*stack, rank, outputs), np.float32)
+    return Factors(down.astype(np.float32), up, np.asarray(alpha / rank * used, np.float32))
 
 
 def _inputs(module: Module) -> tuple[int, ...]:

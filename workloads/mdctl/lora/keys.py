@@ -10,9 +10,10 @@ of the network, each spelled the same way; nothing is taken apart by guessing.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from mdctl.lora.files import PEFT_PREFIX
 from mdctl.lora.modules import Modules
 from mdctl.lora.original import original_names
 
@@ -27,8 +28,6 @@ KOHYA: Mapping[str, tuple[str, ...]] = {
     "lora_te2_": ("text_encoder_2",),
 }
 """How keys begin -> the part they are of."""
-
-PEFT = "base_model.model."
 
 ENDS = {"lora_A": DOWN, "lora_B": UP, "down": DOWN, "up": UP, "lora_down": DOWN, "lora_up": UP}
 KEY = re.compile(
@@ -72,7 +71,7 @@ def parse(key: str) -> Key | None:
     return None
 
 
-def foreign_kinds(keys: Iterator[str]) -> list[str]:
+def foreign_kinds(keys: Iterable[str]) -> list[str]:
     """Return the kinds of adapter, none of them LoRA, that some keys belong to."""
     return sorted({kind for key in keys for mark, kind in FOREIGN.items() if mark in key})
 
@@ -82,7 +81,7 @@ def split_part(stem: str) -> tuple[tuple[str, ...], str, bool]:
     for beginning, parts in KOHYA.items():
         if stem.startswith(beginning):
             return parts, stem.removeprefix(beginning), True
-    stem = stem.removeprefix(PEFT)
+    stem = stem.removeprefix(PEFT_PREFIX)
     part = stem.partition(".")[0]
     return ((part,), stem.removeprefix(f"{part}."), False) if part in PARTS else ((), stem, False)
 

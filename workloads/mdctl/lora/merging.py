@@ -13,14 +13,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.sharding import Sharding
+from jax.sharding import NamedSharding
 from jaxtyping import Float32
 
 from mdctl.diffusion.denoise import Conditioning, Denoise, Params
 from mdctl.lora.placing import Factors, Placed, Values
 from mdctl.parallel.rules import path_name
 
-Scale = float | Float32[Values, ""]
+Scale = float | int | Float32[Values, ""]
 
 Weights = Mapping[str, Mapping[str, Any]]
 """What of an adapter is trained: parameter -> `down` and `up`."""
@@ -40,7 +40,9 @@ def merged(params: Params, adapters: Sequence[tuple[Placed, Scale]]) -> Params:
         terms = [(placed[name], scale) for placed, scale in adapters if name in placed]
         if not terms:
             return kernel
-        return _add(kernel, terms) if isinstance(kernel, jax.core.Tracer) else _adder(kernel.sharding)(kernel, terms)
+        if isinstance(kernel, jax.core.Tracer):
+            return _add(kernel, terms)
+        return _adder(kernel.sharding if isinstance(kernel.sharding, NamedSharding) else None)(kernel, terms)
 
     merged: Params = jax.tree.map_with_path(merge, params)
     return merged
@@ -61,6 +63,7 @@ def adapted(denoise: Denoise) -> Denoise:
         conditioning: Conditioning,
     ) -> Float32[Array, "B T H W C"]:
         scales = jnp.asarray(params["scales"], jnp.float32)
+        assert scales.shape == (len(params["adapters"]),), (scales.shape, len(params["adapters"]))
         pairs = [(placed, scales[index]) for index, placed in enumerate(params["adapters"])]
         return denoise(merged(lax.stop_gradient(params["base"]), pairs), x_BTHWC, time_B, conditioning)
 
@@ -94,5 +97,5 @@ def _product(factors: Factors, scale: Scale) -> Float32[Array, "*L I O"]:
 
 
 @cache
-def _adder(sharding: Sharding) -> Callable[[Array, Sequence[tuple[Factors, Scale]]], Array]:
+def _adder(sharding: NamedSharding | None) -> Callable[[Array, Sequence[tuple[Factors, Scale]]], Array]:
     return partial(jax.jit, out_shardings=sharding)(_add)

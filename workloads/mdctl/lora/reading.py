@@ -17,6 +17,10 @@ from mdctl.models.weights import fold
 from mdctl.spec.errors import WeightsError
 
 Sides = dict[str, np.ndarray]
+"""`down`, `up` and perhaps `alpha` -> the tensor."""
+
+Problems = dict[str, list[str]]
+"""What is wrong -> of which keys or modules."""
 
 
 def read(path: Path, parts: Mapping[str, Modules], weight_name: str | None = None) -> Adapter:
@@ -27,12 +31,10 @@ def read(path: Path, parts: Mapping[str, Modules], weight_name: str | None = Non
     one of its factors, and every factor of the wrong shape; or what the file is instead of a LoRA.
     """
     file = open_lora(path, weight_name)
-    if kinds := foreign_kinds(iter(file.tensors)):
+    if kinds := foreign_kinds(file.tensors):
         raise WeightsError(f"{file.path}: holds {', '.join(kinds)}, of which none is implemented; only LoRA is.")
     spellers = {part: Speller(modules) for part, modules in parts.items()}
-    found, unknown = _assign(file, spellers)
-    problems = [*fold(f"unknown to this model, whose parts are {' and '.join(parts)}", unknown)]
-    wrong: dict[str, list[str]] = defaultdict(list)
+    found, wrong = _assign(file, spellers)
     adapter: dict[str, dict[str, Pair]] = {}
     configs = {part: _settings(file, part) for part in parts}
     for (part, name), sides in found.items():
@@ -40,28 +42,37 @@ def read(path: Path, parts: Mapping[str, Modules], weight_name: str | None = Non
             wrong[problem].append(f"{part}.{name}")
         else:
             adapter.setdefault(part, {})[name] = _pair(parts[part][name], sides, configs[part])
-    problems += chain.from_iterable(fold(problem, names) for problem, names in wrong.items())
-    if problems or not adapter:
-        listing = "\n  ".join(problems or ["it holds no factors at all"])
+    if wrong or not adapter:
+        problems = chain.from_iterable(fold(problem, names) for problem, names in wrong.items())
+        listing = "\n  ".join([*problems] or ["it holds no factors at all"])
         raise WeightsError(f"{file.path}: this LoRA is not for this model. Check model and LoRA.\n  {listing}")
     return adapter
 
 
-def _assign(file: LoraFile, spellers: Mapping[str, Speller]) -> tuple[dict[tuple[str, str], Sides], list[str]]:
-    """Return for each part and module its tensors, and the keys that are of none."""
+def _assign(file: LoraFile, spellers: Mapping[str, Speller]) -> tuple[dict[tuple[str, str], Sides], Problems]:
+    """Return for each part and module its tensors, and what is wrong with the other keys."""
     keys = {key: parsed for key in file.tensors if (parsed := parse(key))}
     unsaid = _unsaid_part(file, keys, spellers)
     found: dict[tuple[str, str], Sides] = defaultdict(dict)
-    unknown = [key for key in file.tensors if key not in keys]
-    for key, parsed in keys.items():
-        said, name, kohya = split_part(parsed.stem)
-        part = next((part for part in said or unsaid if part in spellers), None)
-        module = spellers[part].find(name, old=parsed.old, kohya=kohya) if part else None
-        if part and module and parsed.side not in found[part, module]:
-            found[part, module][parsed.side] = file.tensors[key]
+    wrong: Problems = defaultdict(list)
+    unknown = f"unknown to this model, whose parts are {' and '.join(spellers)}"
+    for key, values in file.tensors.items():
+        place = _place(keys[key], unsaid, spellers) if key in keys else None
+        if place is None:
+            wrong[unknown].append(key)
+        elif keys[key].side in found[place]:
+            wrong["of a module that another key is of as well"].append(key)
         else:
-            unknown.append(key)
-    return found, unknown
+            found[place][keys[key].side] = values
+    return found, wrong
+
+
+def _place(key: Key, unsaid: Collection[str], spellers: Mapping[str, Speller]) -> tuple[str, str] | None:
+    """Return the part and the module that a key is of; None if there is no such."""
+    said, name, kohya = split_part(key.stem)
+    part = next((part for part in said or unsaid if part in spellers), None)
+    module = spellers[part].find(name, old=key.old, kohya=kohya) if part else None
+    return (part, module) if part and module else None
 
 
 def _unsaid_part(file: LoraFile, keys: Mapping[str, Key], spellers: Mapping[str, Speller]) -> tuple[str, ...]:

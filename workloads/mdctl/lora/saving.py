@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from mdctl.lora.adapter import Pairs
-from mdctl.lora.files import DIFFUSERS_NAME, METADATA, PEFT_CONFIG, PEFT_NAME
+from mdctl.lora.files import DIFFUSERS_NAME, METADATA, PEFT_CONFIG, PEFT_NAME, PEFT_PREFIX
 from mdctl.lora.modules import Modules
 from mdctl.lora.placing import Placed, take_back
 from mdctl.spec.errors import OutputError
@@ -41,7 +41,7 @@ def save_peft(folder: Path, placed: Placed, modules: Modules) -> None:
     """Write the adapter of one network as PEFT's `PeftModel.from_pretrained(network, folder)` reads it; as `save`."""
     pairs = take_back(placed, modules)
     settings = {"peft_type": "LORA", "bias": "none", "inference_mode": True, **_settings(pairs, modules)}
-    tensors = _tensors(pairs, "base_model.model.", *ENDS[False])
+    tensors = _tensors(pairs, PEFT_PREFIX, *ENDS[False])
     _write(folder / PEFT_NAME, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
     _write(folder / PEFT_CONFIG, lambda path: path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n"))
 
