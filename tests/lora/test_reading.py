@@ -28,7 +28,7 @@ def pair(stem: str, down: tuple[int, ...] = (2, 3), up: tuple[int, ...] = (4, 2)
 
 
 def write(folder: Path, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> Path:
-    save_file(dict(tensors), folder / "lora.safetensors", metadata=dict(metadata or {}))
+    save_file(dict(tensors), folder / "lora.safetensors", metadata=dict(metadata) if metadata else None)
     return folder / "lora.safetensors"
 
 
