@@ -42,14 +42,14 @@ def write_pictures(folder: Path, shapes: Sequence[tuple[int, int]] = SHAPES) -> 
     return folder
 
 
-def write_vae(repository: Path) -> None:
+def write_vae(repository: Path, cfg: AutoencoderKLConfig = CONFIG) -> None:
     """Write a VAE whose parameters are drawn anew."""
-    model = nnx.eval_shape(lambda: AutoencoderKL(CONFIG, execution=Execution.plain(), rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: AutoencoderKL(cfg, execution=Execution.plain(), rngs=nnx.Rngs(0)))
     parameters = weights.bind(TABLE, nnx.state(model))
     shapes = {tensor.names[0]: tensor.shape for parameter in parameters for tensor in parameter.tensors}
-    (repository / "vae").mkdir(parents=True)
+    (repository / "vae").mkdir(parents=True, exist_ok=True)
     save_file(redraw(shapes, seed=0), repository / "vae" / "diffusion_pytorch_model.safetensors")
-    (repository / "vae" / "config.json").write_text(json.dumps(CONFIG.to_published()))
+    (repository / "vae" / "config.json").write_text(json.dumps(cfg.to_published()))
 
 
 class Encoding:
