@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from turns import answer
 
 from mdctl.diffusion.flow_matching import FlowMatching
+from mdctl.models.family import decay_kernels
 from mdctl.models.wan.config import WanConfig
-from mdctl.models.wan.family import decay_mask, make_denoiser
+from mdctl.models.wan.family import make_denoiser
 from mdctl.models.wan.weights import TABLE
 from mdctl.models.weights import load, read_config
 from mdctl.parallel.execution import Execution
@@ -33,8 +34,10 @@ def main(folder: Path) -> None:
     jax.config.update("jax_numpy_dtype_promotion", "strict")
     denoiser = make_denoiser(WanConfig.from_published(read_config(folder)), Execution.plain())
     params = load(TABLE, folder, denoiser.abstract)
-    optimizer = AdamW(Optimizer(), make_learning_rate(Schedule(), 1e-5, 1000), decay_mask)
-    loss = make_loss(denoiser.denoise, FlowMatching(), Objective(caption_dropout=0.0), seed=0)
+    optimizer = AdamW(Optimizer(), make_learning_rate(Schedule(), 1e-5, 1000), decay_kernels)
+    loss = make_loss(
+        denoiser.denoise, FlowMatching(), Objective(caption_dropout=0.0), seed=0, shift=5.0, global_batch=8
+    )
     step = jax.jit(make_train_step(loss, optimizer), donate_argnums=0)
     forward = jax.jit(denoiser.denoise)
     latents, text = jax.random.normal(jax.random.key(0), LATENTS), jax.random.normal(jax.random.key(1), TEXT)

@@ -19,6 +19,7 @@ from mdctl.models.text import load_text_encoder
 from mdctl.models.wan.config import WanConfig
 from mdctl.models.wan.family import FAMILY
 from mdctl.spec.catalogue import find_model
+from mdctl.spec.sampling import Sampling
 from mdctl.spec.errors import DataError
 from mdctl.spec.job import JobSpec
 from mdctl.spec.reading import parse_job
@@ -77,7 +78,8 @@ def test_the_text_encoder_tells_captions_apart(demo: Path) -> None:
 
 def test_the_model_folder_says_which_network_to_train(demo: Path) -> None:
     assert FAMILY.configure(find_model("wan2.1-t2v-tiny"), demo / "model") == WanConfig.tiny()
-    assert FAMILY.sampling_shift(demo / "model") == prepare.SHIFT
+    _, settings = FAMILY.sampler(Sampling(), demo / "model")
+    assert settings == {"sampler": "unipc", "shift": prepare.SHIFT}
     for part in json.loads((demo / "model" / "model_index.json").read_text()):
         assert part == "_class_name" or (demo / "model" / part).is_dir()
 

@@ -6,7 +6,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float32
 
 from mdctl.diffusion.denoise import Conditioning, Denoise, Params
-from mdctl.diffusion.guidance import guided
+from mdctl.diffusion.guidance import Guidance, guided
 
 RNG = np.random.default_rng(0)
 X = jnp.asarray(RNG.normal(size=(8, 2, 3, 4, 5)), jnp.float32)
@@ -43,7 +43,7 @@ class Recorded:
 
 def run(scale: float, null: Conditioning = NULL) -> tuple[Array, list[int]]:
     recorded = Recorded()
-    return guided(recorded, null, scale)(PARAMS, X, TIME, GIVEN), recorded.batches
+    return guided(recorded, null, Guidance(scale))(PARAMS, X, TIME, GIVEN), recorded.batches
 
 
 def test_one_is_the_conditional_model_in_one_evaluation() -> None:
@@ -71,9 +71,20 @@ def test_a_sharded_batch_doubles_in_place() -> None:
     mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     rows = NamedSharding(mesh, PartitionSpec("data"))
     whole = NamedSharding(mesh, PartitionSpec())
-    denoise: Denoise = guided(network, NULL, 3.0)
+    denoise: Denoise = guided(network, NULL, Guidance(3.0))
     sharded = jax.jit(denoise, in_shardings=(whole, rows, rows, rows), out_shardings=rows)
     np.testing.assert_allclose(sharded(PARAMS, X, TIME, GIVEN), denoise(PARAMS, X, TIME, GIVEN), atol=1e-6)
     program = sharded.lower(PARAMS, X, TIME, GIVEN).compile().as_text()
     assert program is not None
     assert not any(word in program for word in ("all-gather", "all-reduce", "all-to-all", "collective-permute"))
+
+
+def test_rescaling_gives_each_sample_the_deviation_of_the_conditional_prediction() -> None:
+    conditional = np.asarray(network(PARAMS, X, TIME, GIVEN))
+    plain, half, whole = (
+        np.asarray(guided(network, NULL, Guidance(3.0, rescale))(PARAMS, X, TIME, GIVEN)) for rescale in (0.0, 0.5, 1.0)
+    )
+    deviation = [x.std((1, 2, 3, 4)) for x in (plain, whole, conditional)]
+    assert (np.abs(deviation[0] / deviation[2] - 1) > 0.01).all()
+    np.testing.assert_allclose(deviation[1], deviation[2], rtol=1e-5)
+    np.testing.assert_allclose(half, (plain + whole) / 2, atol=1e-6)

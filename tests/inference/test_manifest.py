@@ -6,7 +6,7 @@ from mdctl.inference.program import Draw
 from mdctl.inference.samples import Encoded, Origin, Wanted, commit_sample
 from tests.spec.jobs import job
 
-MADE = Origin(job(task="generate", sampling={"promptsFile": "gs://b/p"}).spec, None, 3.0)
+MADE = Origin(job(task="generate", sampling={"promptsFile": "gs://b/p"}).spec, None, {"shift": 3.0})
 PROMPTS = ["a red fox", "ein Käfer", "a hare"]
 WANTED = [Wanted(prompt, Draw(7, n), f"{n:04d}-{n}") for n, prompt in enumerate(PROMPTS)]
 
@@ -48,7 +48,7 @@ def test_whoever_writes_it_writes_the_same(output):
 
 def test_samples_of_something_else_do_not_count(output):
     make(output, 0, 1)
-    make(output, 2, made_from=replace(MADE, shift=5.0))
+    make(output, 2, made_from=replace(MADE, settings={"shift": 5.0}))
     assert write_manifest(output, WANTED, MADE) == 2
 
 

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import pytest
 from safetensors.numpy import save_file
 
-from mdctl.diffusion.samplers.registry import FLOW_SAMPLERS, flow_sampler
-from mdctl.inference.sample import sample
+from mdctl.diffusion.guidance import Guidance
+from mdctl.diffusion.samplers.registry import FLOW_SAMPLERS
+from mdctl.inference.sample import Start, sample
 from mdctl.models.family import find_family
 from mdctl.parallel.execution import Execution
 from mdctl.spec.catalogue import find_model
+from mdctl.spec.sampling import Sampling
 from tests.parity.arrays import distance, reference
 from tests.parity.redraw import redraw
 from tests.parity.tolerances import LOOP
@@ -54,7 +56,6 @@ def run(repository: Path) -> Run:
     denoiser = family.denoiser(family.configure(MODEL, repository), Execution.plain())
     params, encode = denoiser.load(repository, None), family.load_text(repository, "float32")
     null = jax.tree.map(lambda leaf: leaf[0], encode([REQUEST["negative_prompt"]]))
-    steps, shift = REQUEST["num_inference_steps"], family.sampling_shift(repository)
     scan = jax.jit(partial(sample, denoiser.denoise), static_argnames="guidance")
 
     def latents(
@@ -62,8 +63,9 @@ def run(repository: Path) -> Run:
         prompts: Sequence[str] = tuple(REQUEST["prompt"]),
         guidance: float = REQUEST["guidance_scale"],
     ) -> jax.Array:
-        noise, sampler = jnp.asarray(ARRAYS["noise"]), flow_sampler(name, steps, shift)
-        made: jax.Array = scan(params, sampler, noise, encode(prompts), null, guidance=guidance)
+        sampler, _ = family.sampler(Sampling(sampler=name, steps=REQUEST["num_inference_steps"]), repository)
+        start = Start(jnp.asarray(ARRAYS["noise"]))
+        made: jax.Array = scan(params, sampler, start, encode(prompts), null, guidance=Guidance(guidance))
         return made
 
     return latents

@@ -5,6 +5,7 @@ import pytest
 from jaxtyping import Array, Float32
 
 from mdctl.diffusion.denoise import Conditioning, Denoise, Params
+from mdctl.diffusion.guidance import Guidance
 from mdctl.diffusion.randomness import host_noise
 from mdctl.diffusion.samplers.registry import flow_sampler
 from mdctl.inference.program import Draw, make_sampling_program
@@ -41,7 +42,7 @@ def run(denoise: Denoise, axes: dict[str, int], guidance: float) -> dict[int, np
     layout = make_layout(axes)
     mesh = make_mesh(layout, devices)
     sampler = flow_sampler("euler", 3, 1.0)
-    program = make_sampling_program(denoise, sampler, guidance, SHAPE, mesh, batch=layout.batch_shards)
+    program = make_sampling_program(denoise, sampler, Guidance(guidance), SHAPE, mesh, batch=layout.batch_shards)
     samples = [sample for batch in program({}, GIVEN, NEGATIVE, DRAWS) for sample in batch]
     assert sorted(sample.position for sample in samples) == list(range(NUM_SAMPLES))
     return {sample.position: sample.latents for sample in samples}

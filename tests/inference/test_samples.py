@@ -18,8 +18,8 @@ from mdctl.storage.once import look
 from tests.spec.jobs import job
 
 WANTED = Wanted("a red fox", Draw(7, 3), "0003-a-red-fox")
-MADE = Origin(job(task="generate", sampling={"promptsFile": "gs://b/p"}).spec, None, 3.0)
-OTHER = replace(MADE, shift=5.0)
+MADE = Origin(job(task="generate", sampling={"promptsFile": "gs://b/p"}).spec, None, {"shift": 3.0})
+OTHER = replace(MADE, settings={"shift": 5.0})
 
 MINE, YOURS = Encoded(b"mine", ".mp4"), Encoded(b"yours", ".mp4")
 

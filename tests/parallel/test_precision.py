@@ -41,7 +41,7 @@ def imprecise(function, *args):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_a_training_step_rounds_no_product_of_float32(dtype):
     denoiser = make_denoiser(WanConfig.tiny(), Execution(dtype=dtype, attention=blockwise_attention))
-    loss = make_loss(denoiser.denoise, FlowMatching(), Objective(), seed=0)
+    loss = make_loss(denoiser.denoise, FlowMatching(), Objective(), seed=0, shift=5.0, global_batch=8)
     params = denoiser.abstract
     text = jax.ShapeDtypeStruct((2, 8, WanConfig.tiny().text_dim), jnp.float32)
     batch = {

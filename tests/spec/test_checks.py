@@ -64,6 +64,38 @@ TINY = {"name": "wan2.1-t2v-tiny", "weights": "demo/model"}
             "task is generate, and sampling.prompts and sampling.promptsFile are both unset; give one",
         ),
         (
+            {"model": {"name": "sd2.1"}, "video": {"height": 768, "width": 768}},
+            "video.frames is 81, but sd2.1 makes pictures; set video.frames=1",
+        ),
+        (
+            {
+                "model": {"name": "sd2"},
+                "video": {"height": 512, "width": 512, "frames": 1},
+                "mesh": {"ici": {"tensor": 2}},
+            },
+            "mesh.ici.tensor 2 does not divide the 5 attention heads of sd2; use one of 1, 5",
+        ),
+        (
+            {"training": {"objective": {"weighting": "min-snr"}}},
+            "training.objective.weighting 'min-snr' is given, but wan2.1-t2v-14b was trained by flow matching",
+        ),
+        (
+            {"training": {"objective": {"weighting": "bell", "timeBias": {"multiplier": 2}}}},
+            "training.objective.timeBias is for timeDensity 'uniform' without the weighting 'bell'",
+        ),
+        (
+            {"sampling": {"mask": "mask.png"}},
+            "sampling.mask 'mask.png' says what is kept of sampling.image, which is unset; give both",
+        ),
+        (
+            {"sampling": {"image": "a.png"}},
+            "sampling.image is given, but wan2.1-t2v-14b makes videos from text alone; use a model of pictures",
+        ),
+        (
+            {"sampling": {"image": "a.png", "steps": 4, "strength": 0.2}},
+            "sampling.strength 0.2 of 4 steps is less than one step; use at least 0.25, or more steps",
+        ),
+        (
             {"task": "generate", "sampling": {"prompts": ["a"], "promptsFile": "b"}},
             "sampling.prompts and sampling.promptsFile 'b' are both given; give one",
         ),

@@ -11,7 +11,8 @@ SIZED = [(name, size) for name in recipe_names() for size in find_recipe(name).s
 
 
 def test_the_recipes():
-    assert recipe_names() == ("generate-wan", "train-wan")
+    models = ("sd15", "sd2", "sd21", "sdxl", "wan")
+    assert recipe_names() == tuple(f"{task}-{model}" for task in ("generate", "train") for model in models)
 
 
 @pytest.mark.parametrize(("name", "size"), SIZED)
@@ -33,11 +34,12 @@ def test_every_recipe_has_a_small_size(name):
 def test_a_recipe_is_a_difference(name):
     """The full size repeats no default, but for its slice."""
     recipe = find_recipe(name)
-    plain = {"task": recipe.spec["task"], "sampling": {"prompts": ["any"]}}
+    picture = {"model": {"name": "sd-tiny", "weights": "any"}, "video": {"frames": 1}}
+    plain = {"task": recipe.spec["task"], "sampling": {"prompts": ["any"]}, **({} if "wan" in name else picture)}
     default, job = (parse_job({"metadata": {"name": "a"}, "spec": spec}, name) for spec in (plain, recipe.spec))
     dumps = (each.spec.model_dump(mode="json", by_alias=True) for each in (default, job))
     differing = {change.path for change in changes(*dumps)}
-    assert {change.path for change in changes({}, recipe.spec)} - {"task", "slice"} <= differing
+    assert {change.path for change in changes({}, recipe.spec)} - {"task", "slice", "video.frames"} <= differing
 
 
 def test_train_wan_is_the_full_model_on_v5p_64():

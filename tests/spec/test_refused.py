@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from mdctl.spec import refused
@@ -7,8 +9,8 @@ from tests.spec.jobs import job
 FIELDS = {
     "attention.kernel": (refused.ATTENTION, refused.ATTENTION_TO_COME),
     "remat": (refused.REMAT, refused.REMAT_TO_COME),
-    "sampling.sampler": (refused.SAMPLERS, refused.SAMPLERS_TO_COME),
-    "model.type": (refused.MODEL_TYPES, refused.MODEL_TYPES_TO_COME),
+    "sampling.sampler": (refused.SAMPLERS["flow"], ()),
+    "model.type": (("T2V",), refused.MODEL_TYPES_TO_COME),
 }
 
 
@@ -53,3 +55,14 @@ def test_settings_the_worker_cannot_follow_are_refused(model, message):
     with pytest.raises(SpecError) as error:
         job(model=model)
     assert message in str(error.value)
+
+
+PICTURES = {"model": {"name": "sd1.5"}, "video": {"height": 512, "width": 512, "frames": 1}}
+
+
+@pytest.mark.parametrize("name", refused.SAMPLERS["variance-preserving"])
+def test_the_samplers_of_a_model_are_those_of_its_process(name):
+    job(**PICTURES, sampling={"sampler": name})
+    if name not in refused.SAMPLERS["flow"]:
+        with pytest.raises(SpecError, match=re.escape(f"sampling.sampler '{name}' is unknown")):
+            job(sampling={"sampler": name})

@@ -18,7 +18,7 @@ STEP = jnp.int32(3)
 
 @cache
 def toy_loss(seed: int = 0) -> Loss:
-    return jax.jit(make_loss(toy.denoise, FlowMatching(), Objective(), seed))
+    return jax.jit(make_loss(toy.denoise, FlowMatching(), Objective(), seed, shift=5.0, global_batch=8))
 
 
 def take(batch: GlobalBatch, rows: slice) -> GlobalBatch:
@@ -39,8 +39,8 @@ def test_a_network_that_knows_the_data_has_no_loss(weighting: str) -> None:
         data: Array = params
         return (x - data) / (time / 1000)[:, None, None, None, None]
 
-    objective = Objective.model_validate({"weighting": weighting, "shift": 3.0})
-    loss = jax.jit(make_loss(knowing, FlowMatching(), objective, 0))
+    objective = Objective.model_validate({"weighting": weighting})
+    loss = jax.jit(make_loss(knowing, FlowMatching(), objective, 0, shift=3.0, global_batch=8))
     assert loss(jnp.float32(0.4), STEP, constant_data(0.4), toy.NULL) < 1e-6
     assert loss(jnp.float32(0.5), STEP, constant_data(0.4), toy.NULL) > 1e-3
 
@@ -51,7 +51,7 @@ def test_a_network_that_says_nothing_loses_the_variance_of_the_target() -> None:
     ) -> Float32[Array, "B T H W C"]:
         return jnp.zeros_like(x)
 
-    loss = jax.jit(make_loss(silent, FlowMatching(), Objective(), 0))
+    loss = jax.jit(make_loss(silent, FlowMatching(), Objective(), 0, shift=5.0, global_batch=8))
     assert loss({}, STEP, constant_data(2.0, 512), toy.NULL) == pytest.approx(1 + 2.0**2, rel=0.02)
 
 
@@ -97,7 +97,7 @@ def test_captions_are_dropped_at_their_rate_and_whole(rate: float) -> None:
         jax.debug.callback(seen.append, conditioning["text"])
         return jnp.zeros_like(x)
 
-    loss = jax.jit(make_loss(keep, FlowMatching(), Objective(caption_dropout=rate), 0))
+    loss = jax.jit(make_loss(keep, FlowMatching(), Objective(caption_dropout=rate), 0, shift=5.0, global_batch=8))
     loss({}, STEP, batch, {"text": jnp.ones((2, 3), jnp.float32)}).block_until_ready()
     jax.effects_barrier()
 

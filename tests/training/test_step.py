@@ -15,7 +15,7 @@ from mdctl.training.step import TrainStep, accumulated, make_train_step
 from tests.training import toy
 
 OPTIMIZER = AdamW(Optimizer(weight_decay=0.1), lambda step: jnp.float32(1e-2), toy.decay_mask)
-LOSS = make_loss(toy.denoise, FlowMatching(), Objective(), 0)
+LOSS = make_loss(toy.denoise, FlowMatching(), Objective(), 0, shift=5.0, global_batch=8)
 
 
 def fresh(*, ema: bool = True) -> TrainState:

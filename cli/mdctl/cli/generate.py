@@ -33,7 +33,7 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="PROMPT|FIELD=VALUE",
-        help="What the videos show, one each; a word such as `sampling.steps=30` is a change to the job.",
+        help="What the samples show; a word such as `sampling.steps=30` is a change to the job.",
         show_default=False,
     ),
 ]
@@ -44,9 +44,9 @@ PromptsFile = Annotated[
 Checkpoint = Annotated[
     str | None, typer.Option("--checkpoint", help="The output directory of a training job, whose newest is taken.")
 ]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until the videos are there, and copy them to ./outputs.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until all is there, and copy it to ./outputs.")]
 Open = Annotated[bool, typer.Option("--open", help="Wait, and show the first of them.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Same seed, prompt and job: same video.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Same seed, prompt and job: same sample.")]
 
 
 def generate(  # noqa: PLR0913 - each is an option of the verb
@@ -77,7 +77,7 @@ def generate(  # noqa: PLR0913 - each is an option of the verb
     dry_run: DryRun = False,
     form: Output = output.Format.TABLE,
 ) -> int:
-    """Make videos from prompts.
+    """Make pictures or videos from prompts.
 
     On the cluster of your kubeconfig, or with --local on this computer.
 
@@ -85,6 +85,7 @@ def generate(  # noqa: PLR0913 - each is an option of the verb
     mdctl generate "a rabbit on a meadow" --local
     mdctl generate --prompts-file prompts.txt --local --checkpoint outputs/train-wan sampling.steps=30
     mdctl generate "a red fox in snow" --slice v6e-8 --output-dir gs://bucket/videos --seed 7 --wait --open
+    mdctl generate "a red fox in snow" --model sdxl --slice v6e-8 --output-dir gs://bucket/foxes samplesPerPrompt=16
     mdctl generate --prompts-file prompts.txt --slice v6e-8 --num-slices 4 --output-dir gs://bucket/videos
     """
     from mdctl.cli.fetching import fetch_results
@@ -107,7 +108,7 @@ def generate(  # noqa: PLR0913 - each is an option of the verb
     here = this_computer(local, processes, devices_per_process)
     placement = placed(slice_name, num_slices, name, namespace, image, output_dir, queue, max_hours)
     layer = asked({**said, **placement}, [word for word in words or () if is_override(word)])
-    source = f"generate-{find_model(model).family}" if model else DEFAULT_RECIPE
+    source = f"generate-{find_model(model).recipes}" if model else DEFAULT_RECIPE
     request = Request(source=source, asked=layer, size=size, local=here, fresh_name=not local, preset=preset)
     to = Destination(context=context, kubeconfig=kubeconfig, replace=replace)
     then = partial(fetch_results, show=show) if wait or show else None

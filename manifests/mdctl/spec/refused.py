@@ -3,9 +3,11 @@
 The one list of such names: what is implemented leaves it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
+
+from mdctl.spec.catalogue import Process
 
 if TYPE_CHECKING:
     from mdctl.spec.job import JobSpec
@@ -23,10 +25,22 @@ REMAT = (
 )
 REMAT_TO_COME = ("custom",)
 
-SAMPLERS = ("unipc", "euler", "dpm++2m")
-SAMPLERS_TO_COME = ("ddim", "ddpm", "lcm")
+SAMPLERS: Mapping[Process, tuple[str, ...]] = {
+    "flow": ("unipc", "euler", "dpm++2m"),
+    "variance-preserving": (
+        "ddim",
+        "ddpm",
+        "pndm",
+        "euler",
+        "euler-ancestral",
+        "lms",
+        "dpm++2m",
+        "dpm++2m-karras",
+        "unipc",
+        "lcm",
+    ),
+}
 
-MODEL_TYPES = ("T2V",)
 MODEL_TYPES_TO_COME = ("I2V", "FLF2V", "TI2V")
 
 
@@ -34,8 +48,11 @@ def refused(spec: "JobSpec") -> Iterator[str]:
     """Yield each setting of the spec that this version does not implement, or that nothing is called."""
     yield from _name("attention.kernel", spec.attention.kernel, ATTENTION, ATTENTION_TO_COME)
     yield from _name("remat", spec.remat, REMAT, REMAT_TO_COME)
-    yield from _name("sampling.sampler", spec.sampling.sampler, SAMPLERS, SAMPLERS_TO_COME)
-    yield from _name("model.type", spec.model.type, MODEL_TYPES, MODEL_TYPES_TO_COME)
+    if spec.sampling.sampler is not None:
+        yield from _name("sampling.sampler", spec.sampling.sampler, SAMPLERS[spec.catalogue_model.process], ())
+    if spec.model.type is not None:
+        own = "T2I" if spec.catalogue_model.makes_pictures else "T2V"
+        yield from _name("model.type", spec.model.type, (own,), MODEL_TYPES_TO_COME)
     if not spec.model.offload_encoders:
         yield "model.offloadEncoders false is not implemented: encoders always leave the accelerator; use true"
     if spec.task == "train" and spec.model.weights_dtype != "float32":

@@ -79,15 +79,41 @@ class DataSpec(Part):
         return self
 
 
+class TimeBias(Part):
+    """Train more often on a part of the times."""
+
+    begin: Fraction = 0.75
+    """Of the part; 0 is data, 1 is noise."""
+    end: Fraction = 1.0
+    multiplier: Annotated[float, Field(gt=0)] = 1.0
+    """How many times as often as others the times of the part are drawn."""
+
+    @model_validator(mode="after")
+    def _is_a_part(self) -> Self:
+        if not self.begin < self.end:
+            raise ValueError(f"begin {self.begin} is not below end {self.end}; 0 is data, 1 is noise")
+        return self
+
+
 class Objective(Part):
-    """Flow matching: which times are drawn, how they weigh, how often the caption is dropped."""
+    """Which times are drawn, how they weigh, how often the caption is dropped."""
 
     time_density: Literal["uniform", "logit-normal"] = "uniform"
     """Density of u, before the shift."""
-    shift: Annotated[float, Field(gt=0)] = 5.0
-    """s = shift u / (1 + (shift - 1) u)."""
-    weighting: Literal["none", "bell"] = "none"
-    """`bell` has mean one over the shifted density."""
+    stratified: bool = False
+    """Spread the times of a batch evenly over the density, one to each of as many equal parts."""
+    time_bias: TimeBias | None = None
+    """Draw u from a part of [0, 1] more often, for the uniform density."""
+    shift: Annotated[float, Field(gt=0)] | None = None
+    """s = shift u / (1 + (shift - 1) u); unset is 5 for Wan, 1 for Stable Diffusion."""
+    weighting: Literal["none", "bell", "min-snr"] = "none"
+    """`bell`, for flow matching, has mean one over the shifted density; `min-snr`, for Stable Diffusion, bounds what
+    times of little noise weigh."""
+    min_snr_gamma: Annotated[float, Field(gt=0)] = 5.0
+    """The bound of `min-snr` on the ratio of signal to noise, in variance."""
+    noise_offset: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Adds so much noise that is the same all over a channel of a sample, so that very dark and bright pictures can be
+    learned."""
     caption_dropout: Fraction = 0.1
     """Part of the captions that become the empty one, for guidance."""
 
@@ -157,20 +183,3 @@ class Training(Part):
     """Null keeps no average."""
     checkpoint: Checkpointing = Checkpointing()
     evaluation: Evaluation | None = None
-
-
-class Sampling(Part):
-    """How videos are sampled."""
-
-    prompts: tuple[Prompt, ...] = ()
-    prompts_file: Place | None = None
-    """One prompt a line, or JSON lines with `prompt` and optionally `seed`."""
-    negative_prompt: str = ""
-    sampler: str = "unipc"
-    """`unipc`, `euler` or `dpm++2m`."""
-    steps: Annotated[int, Field(ge=1, le=1000)] = 50
-    guidance: Annotated[float, Field(ge=0)] = 5.0
-    """1 is the conditional model, 0 the unconditional."""
-    shift: Annotated[float, Field(gt=0)] | None = None
-    """Unset is that of the repository's scheduler."""
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

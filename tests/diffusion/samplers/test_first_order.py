@@ -4,7 +4,7 @@ import pytest
 
 from mdctl.diffusion.prediction import EPSILON, SAMPLE, VELOCITY, Prediction, V
 from mdctl.diffusion.samplers.first_order import consistency, first_order
-from mdctl.diffusion.samplers.schedule import DATA, Spacing, distilled, flow_euler, strides
+from mdctl.diffusion.samplers.schedule import Spacing, Stepping, distilled, flow_euler, strides
 from mdctl.diffusion.variance_preserving import Betas
 
 RNG = np.random.default_rng(0)
@@ -31,7 +31,7 @@ def test_flow_matching_goes_along_the_velocity() -> None:
 @pytest.mark.parametrize("spacing", ["leading", "linspace", "trailing"])
 def test_each_step_leads_to_its_level(prediction: Prediction, spacing: Spacing) -> None:
     """With the data and the noise that it came from, where the network knows both."""
-    schedule = strides(Betas(), 8, spacing, 0, DATA)
+    schedule = strides(Betas(), 8, Stepping(spacing=spacing, offset=0, ends_in_data=True))
     sampler = first_order(schedule, prediction)
     for i, (now, then) in enumerate(zip(schedule.now, schedule.then, strict=True)):
         x = now.alpha * CLEAN + now.sigma * NOISE
@@ -42,7 +42,7 @@ def test_each_step_leads_to_its_level(prediction: Prediction, spacing: Spacing) 
 def test_the_posterior_of_ddpm() -> None:
     """Ho et al. 2020, eq. 7, written with betas; only neighbours are steps of that process."""
     betas = Betas()
-    schedule = strides(betas, betas.num_steps, "leading", 0, DATA)
+    schedule = strides(betas, betas.num_steps, Stepping(offset=0, ends_in_data=True))
     weights = np.asarray(first_order(schedule, SAMPLE, eta=1.0).weights, np.float64)[:, 0]
     for i in (0, 400, 998):
         t = betas.num_steps - 1 - i
@@ -54,7 +54,7 @@ def test_the_posterior_of_ddpm() -> None:
 
 
 def test_consistency_ends_at_its_estimate() -> None:
-    schedule = distilled(Betas(), 4, 50)
+    schedule = distilled(Betas(), 4, Stepping())
     sampler = consistency(schedule, SAMPLE)
     (x,) = sampler.step((NOISE,), CLEAN, 3, NOISE)
     np.testing.assert_allclose(x, CLEAN, atol=1e-4)  # c_skip at the last step, 1/(400 tau^2) of x

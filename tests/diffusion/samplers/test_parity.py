@@ -12,11 +12,11 @@ from mdctl.diffusion.samplers import schedule
 from mdctl.diffusion.samplers.registry import (
     FLOW_SAMPLERS,
     VARIANCE_PRESERVING_SAMPLERS,
-    Stepping,
     flow_sampler,
     variance_preserving_sampler,
 )
 from mdctl.diffusion.samplers.sampler import Sampler
+from mdctl.diffusion.samplers.schedule import Stepping
 from mdctl.diffusion.variance_preserving import Betas, Kind, VariancePreserving
 from tests.parity.arrays import distance, reference
 from tests.parity.tolerances import LOOP

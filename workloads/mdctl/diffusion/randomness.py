@@ -28,6 +28,7 @@ class Stream(IntEnum):
     TRAINING = 0
     HELD_OUT = 1
     SAMPLING = 2
+    TIMES = 3
 
 
 def stream_key(stream: Stream, seed: ArrayLike, *indices: ArrayLike) -> Key[Array, ""]:

@@ -1,4 +1,4 @@
-"""The task `generate`: from a spec to videos in the output directory (mdctl.inference.samples).
+"""The task `generate`: from a spec to samples in the output directory (mdctl.inference.samples).
 
 A job that starts again makes what is not there, or is of something else. Where it fans out, each of its programs makes
 its own shard; the last one to finish writes the manifest.
@@ -7,7 +7,9 @@ its own shard; the last one to finish writes the manifest.
 import logging
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,16 +19,20 @@ from jax.experimental.multihost_utils import broadcast_one_to_all, sync_global_d
 from jax.sharding import Mesh
 from jaxtyping import Float32
 
+from mdctl.data.framing import neutral
 from mdctl.data.prompts import Prompt, read_prompts
 from mdctl.diffusion.denoise import Params
-from mdctl.diffusion.samplers.registry import flow_sampler
+from mdctl.diffusion.guidance import Guidance
+from mdctl.diffusion.samplers.sampler import Sampler
 from mdctl.inference.manifest import manifest_file, write_manifest
-from mdctl.inference.program import Draw, HostConditioning, SamplingProgram, make_sampling_program
+from mdctl.inference.picture import read_picture
+from mdctl.inference.program import Draw, HostConditioning, HostNegative, SamplingProgram, make_sampling_program
 from mdctl.inference.samples import Origin, Wanted, commit_sample, encode, read_records
 from mdctl.models.codec import Codec
 from mdctl.models.family import Denoiser, Family, find_family
 from mdctl.parallel.choice import make_execution
 from mdctl.parallel.rules import parameter_shardings
+from mdctl.spec.buckets import Size
 from mdctl.spec.errors import SpecError
 from mdctl.spec.job import JobSpec
 from mdctl.spec.model import Dtype, join
@@ -44,13 +50,13 @@ PROMPTS_AT_A_TIME = 4
 
 
 Done = Callable[[int, int], None]
-"""Called with the number of videos written so far, and of how many."""
+"""Called with the number of samples written so far, and of how many."""
 
 
 def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Done, shard: Shard = WHOLE) -> None:
-    """Make a video of every prompt in a shard of the spec's that `output` lacks.
+    """Make the samples of every prompt in a shard of the spec's that `output` lacks.
 
-    Every host of the mesh calls this; each writes the videos that its devices hold.
+    Every host of the mesh calls this; each writes the samples that its devices hold.
 
     Raises:
         UserError: no prompts, or weights, a checkpoint or the output that cannot be used.
@@ -59,7 +65,8 @@ def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Done, shard: S
     assert spec.weights is not None
     repository = local_repository(spec.weights, spec.model.revision)
     family = find_family(spec.catalogue_model)
-    made_from = Origin(spec, trained_step(spec), sampling_shift(spec, family, repository))
+    sampler, settings = family.sampler(spec.sampling, repository)
+    made_from = Origin(spec, trained_step(spec), settings)
     everything = wanted_samples(spec)
     manifest = look(manifest_file(output))  # before the records: what is written from now on is true
     wanted = lacking(output, [each for n, each in enumerate(everything) if shard.has(n)], made_from)
@@ -67,34 +74,63 @@ def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Done, shard: S
     if wanted and first:
         withdraw(manifest_file(output), manifest)
     if wanted:
-        make(wanted, made_from, family, repository, mesh, output, done)
+        opened = open_sampling(spec, family, repository, mesh, sampler)
+        make(opened, wanted, made_from, output, done)
     if first:
         there = write_manifest(output, everything, made_from)
-        logger.info("%d of %d videos are there", there, len(everything))
+        logger.info("%d of %d samples are there", there, len(everything))
     sync_global_devices("manifest")
 
 
-def make(
-    wanted: Sequence[Wanted],
-    made_from: Origin,
-    family: Family,
-    repository: Path,
-    mesh: Mesh,
-    output: epath.Path,
-    done: Done,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class OpenSampling:
+    """All that makes samples of a spec but the parameters; compiled on first use, encoders loaded when needed."""
+
+    spec: JobSpec
+    family: Family
+    repository: Path
+    denoiser: Denoiser
+    program: SamplingProgram
+    framing: HostNegative
+
+    def encode(self, prompts: Sequence[str]) -> tuple[HostConditioning, HostNegative]:
+        """Return the conditioning of prompts, and of the negative one; encoders are loaded for it and dropped."""
+        texts = [*prompts, self.spec.sampling.negative_prompt]
+        encoded = encode_prompts(self.family, self.repository, texts, self.spec.model.activations_dtype)
+        told = {name: np.broadcast_to(value, (len(texts), *value.shape)) for name, value in self.framing.items()}
+        conditioning = {**encoded, **told}
+        return conditioning, {name: values[-1] for name, values in conditioning.items()}
+
+
+def open_sampling(
+    spec: JobSpec, family: Family, repository: Path, mesh: Mesh, sampler: Sampler, denoiser: Denoiser | None = None
+) -> OpenSampling:
+    """Return what makes samples; `denoiser` is the spec's network, where it is open already."""
+    cfg = family.configure(spec.catalogue_model, repository)
+    denoiser = denoiser or open_denoiser(spec, family, cfg, mesh)
+    size = made_size(spec)
+    guidance = Guidance(spec.sampling.guidance, spec.sampling.guidance_rescale)
+    shape = family.latent_shape(spec.catalogue_model, size)
+    return OpenSampling(
+        spec=spec,
+        family=family,
+        repository=repository,
+        denoiser=denoiser,
+        program=make_sampling_program(denoiser.denoise, sampler, guidance, shape, mesh, batch=spec.layout.global_batch),
+        framing=family.framing(cfg, neutral(Size(size.height, size.width))),
+    )
+
+
+def make(opened: OpenSampling, wanted: Sequence[Wanted], made_from: Origin, output: epath.Path, done: Done) -> None:
     """Make samples, a batch at a time, and commit each."""
-    spec = made_from.spec
-    fields = {"videos": len(wanted), "shift": made_from.shift, "step": made_from.step}
+    spec, program = opened.spec, opened.program
+    fields = {"samples": len(wanted), "step": made_from.step, **made_from.settings}
     logger.info("sampling", extra={"fields": fields, "shared": True})
-    texts = [*(each.prompt for each in wanted), spec.sampling.negative_prompt]
-    conditioning = encode_prompts(family, repository, texts, spec.model.activations_dtype)
-    negative = {name: values[-1] for name, values in conditioning.items()}
-    denoiser = open_denoiser(spec, family, repository, mesh)
-    params = load_params(spec, denoiser, repository, mesh, made_from.step)
-    program = sampling_program(spec, family, denoiser, made_from.shift, mesh)
-    codec = family.load_codec(repository)
-    batches = program(params, conditioning, negative, [each.draw for each in wanted])
+    conditioning, negative = opened.encode([each.prompt for each in wanted])
+    params = load_params(spec, opened.denoiser, opened.repository, program.mesh, made_from.step)
+    codec = opened.family.load_codec(opened.repository)
+    picture = read_picture(spec.sampling, made_size(spec), codec)
+    batches = program(params, conditioning, negative, [each.draw for each in wanted], picture)
     for count, samples in enumerate(batches, start=1):
         for sample in samples:
             each = wanted[sample.position]
@@ -122,13 +158,15 @@ def wanted_samples(spec: JobSpec) -> list[Wanted]:
         prompts = read_prompts(sampling.prompts_file)
     if not prompts:
         raise SpecError("sampling.prompts and sampling.promptsFile are both empty; give a prompt")
+    several = sampling.samples_per_prompt
     return [
         Wanted(
             prompt.text,
-            Draw(sampling.seed, number) if prompt.seed is None else Draw(prompt.seed, 0),
-            f"{number:04d}-{slug(prompt.text)}",
+            Draw(sampling.seed, n * several + k) if prompt.seed is None else Draw(prompt.seed, k),
+            f"{n * several + k:04d}-{slug(prompt.text)}",
         )
-        for number, prompt in enumerate(prompts)
+        for n, prompt in enumerate(prompts)
+        for k in range(several)
     ]
 
 
@@ -147,13 +185,13 @@ def encode_prompts(family: Family, repository: Path, prompts: Sequence[str], dty
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def open_denoiser(spec: JobSpec, family: Family, repository: Path, mesh: Mesh) -> Denoiser:
+def open_denoiser(spec: JobSpec, family: Family, cfg: Any, mesh: Mesh) -> Denoiser:
     """Return the spec's network over the mesh."""
     model = spec.model
     execution = make_execution(
         mesh, attention=spec.attention, remat="none", dtype=model.activations_dtype, param_dtype=model.weights_dtype
     )
-    return family.denoiser(family.configure(spec.catalogue_model, repository), execution)
+    return family.denoiser(cfg, execution)
 
 
 def trained_step(spec: JobSpec) -> int | None:
@@ -193,18 +231,9 @@ def load_params(spec: JobSpec, denoiser: Denoiser, repository: Path, mesh: Mesh,
     )
 
 
-def sampling_shift(spec: JobSpec, family: Family, repository: Path) -> float:
-    """Return the shift in effect: the spec's, or that of the repository's scheduler."""
-    return family.sampling_shift(repository) if spec.sampling.shift is None else spec.sampling.shift
-
-
-def sampling_program(spec: JobSpec, family: Family, denoiser: Denoiser, shift: float, mesh: Mesh) -> SamplingProgram:
-    """Return the sampling loop that the spec asks for."""
-    sampling, video = spec.sampling, spec.video
-    sampler = flow_sampler(sampling.sampler, sampling.steps, shift)
-    shape = family.latent_shape(spec.catalogue_model, PixelShape(video.frames, video.height, video.width))
-    batch = spec.layout.global_batch
-    return make_sampling_program(denoiser.denoise, sampler, sampling.guidance, shape, mesh, batch=batch)
+def made_size(spec: JobSpec) -> PixelShape:
+    """Return the size of what is made."""
+    return PixelShape(spec.video.frames, spec.video.height, spec.video.width)
 
 
 def decode(codec: Codec, latents: Float32[np.ndarray, "T H W C"]) -> Float32[np.ndarray, "F H2 W2 3"]:

@@ -14,9 +14,11 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float32, UInt32
 
 from mdctl.diffusion.denoise import Denoise, Params
+from mdctl.diffusion.guidance import Guidance
 from mdctl.diffusion.randomness import Stream, host_noise, stream_key
 from mdctl.diffusion.samplers.sampler import Sampler
-from mdctl.inference.sample import sample
+from mdctl.inference.picture import Picture
+from mdctl.inference.sample import Kept, Start, sample
 from mdctl.parallel.rules import activation_sharding, replicated
 from mdctl.spec.shapes import LatentShape
 
@@ -42,9 +44,10 @@ class Sample(NamedTuple):
 class SamplingProgram:
     """The compiled sampling loop of one network, method and size.
 
-    Called with parameters, conditioning [N, ...] and the conditioning of the negative prompt (of one sample), the same
-    on every host, it yields for each batch, once it is computed, the samples of it that this host holds: each sample
-    exactly once over all hosts, and none on a host that shares its samples with one before it.
+    Called with parameters, conditioning [N, ...], the conditioning of the negative prompt (of one sample) and the
+    picture to start from, if any, the same on every host, it yields for each batch, once it is computed, the samples
+    of it that this host holds: each sample exactly once over all hosts, and none on a host that shares its samples
+    with one before it.
     """
 
     mesh: Mesh
@@ -53,9 +56,15 @@ class SamplingProgram:
     run: Callable[..., Float32[Array, "B T H W C"]]
 
     def __call__(
-        self, params: Params, conditioning: HostConditioning, negative: HostNegative, draws: Sequence[Draw]
+        self,
+        params: Params,
+        conditioning: HostConditioning,
+        negative: HostNegative,
+        draws: Sequence[Draw],
+        picture: Picture | None = None,
     ) -> Iterator[list[Sample]]:
         """Yield this host's samples of one batch after the other."""
+        data, kept = self._parts(picture)
         for start in range(0, len(draws), self.batch):
             # The last batch is filled up with repetitions, which are thrown away.
             positions = [min(start + n, len(draws) - 1) for n in range(self.batch)]
@@ -63,7 +72,11 @@ class SamplingProgram:
             drawn = [draws[p] for p in positions]
             numbers = self._place(np.array(drawn, np.uint32), "batch")
             latents = self.run(
-                params, self._place(chosen, "batch"), self._place(negative, None), self._noise(drawn), numbers
+                params,
+                self._place(chosen, "batch"),
+                self._place(negative, None),
+                Start(self._noise(drawn), data, kept),
+                numbers,
             )
             latents.block_until_ready()
             yield [Sample(start + n, value) for n, value in held(latents) if start + n < len(draws)]
@@ -79,6 +92,19 @@ class SamplingProgram:
         sharding = activation_sharding(self.mesh, "batch")
         return jax.make_array_from_callback((len(draws), *self.shape), sharding, rows)
 
+    def _parts(self, picture: Picture | None) -> tuple[Array | None, Kept | None]:
+        """Return what sampling begins with and what is kept of a picture, for each sample of a batch."""
+        if picture is None:
+            return None, None
+
+        def each(value: np.ndarray) -> Array:
+            placed: Array = self._place(np.broadcast_to(value, (self.batch, *value.shape[1:])), "batch")
+            return placed
+
+        latents = each(picture.latents)
+        kept = None if picture.mask is None else Kept(latents, each(picture.mask))
+        return latents if picture.begins else None, kept
+
     def _place(self, tree: Any, leading: str | None) -> Any:
         """Put host arrays on the mesh, their first dim cut along `leading`."""
         sharding = replicated(self.mesh) if leading is None else activation_sharding(self.mesh, leading)
@@ -90,7 +116,7 @@ class SamplingProgram:
 
 
 def make_sampling_program(
-    denoise: Denoise, sampler: Sampler, guidance: float, shape: LatentShape, mesh: Mesh, *, batch: int
+    denoise: Denoise, sampler: Sampler, guidance: Guidance, shape: LatentShape, mesh: Mesh, *, batch: int
 ) -> SamplingProgram:
     """Return the sampling loop of `batch` samples, a multiple of the batch's shards; compiled when first called."""
 
@@ -99,11 +125,11 @@ def make_sampling_program(
         params: Params,
         conditioning: Any,
         negative: Any,
-        noise: Float32[Array, "B T H W C"],
+        start: Start,
         numbers: UInt32[Array, "B 2"],
     ) -> Float32[Array, "B T H W C"]:
         keys = jax.vmap(lambda draw: stream_key(Stream.SAMPLING, *draw))(numbers)
-        return sample(denoise, params, sampler, noise, conditioning, negative, guidance, keys)
+        return sample(denoise, params, sampler, start, conditioning, negative, guidance, keys)
 
     return SamplingProgram(mesh=mesh, shape=shape, batch=batch, run=run)
 

@@ -38,6 +38,9 @@ Record = Mapping[str, Any]
 DIGITS = 8
 """Of a file's hash, in its name."""
 
+WHICH = {"prompts", "prompts_file", "samples_per_prompt", "seed"}
+"""What of `sampling` says which samples are made, and not how one looks."""
+
 READERS = 8
 """Records that are read at once."""
 
@@ -57,12 +60,12 @@ class Origin:
 
     spec: JobSpec
     step: int | None  # of the checkpoint
-    shift: float
+    settings: Mapping[str, str | float]  # of sampling, in effect where the spec leaves them open
 
     def record(self, wanted: Wanted) -> dict[str, Any]:
         """Return what is written beside a sample."""
         spec = self.spec
-        sampling = spec.sampling.model_dump(mode="json", exclude={"prompts", "prompts_file", "seed"})
+        sampling = spec.sampling.model_dump(mode="json", exclude=WHICH)
         return {
             "prompt": wanted.prompt,
             "seed": wanted.draw.seed,
@@ -70,7 +73,7 @@ class Origin:
             "model": spec.model.model_dump(mode="json"),
             "step": self.step,
             "video": spec.video.model_dump(mode="json"),
-            "sampling": {**sampling, "shift": self.shift},
+            "sampling": {**sampling, **self.settings},
         }
 
     def made(self, record: Record, wanted: Wanted) -> bool:

@@ -1,26 +1,30 @@
 """The one joint between model families and the rest: a value that training, sampling and storage take.
 
-A family says what its networks were trained to undo, which geometry its latents have, how prompts become conditioning
-and pixels become latents, and gives the denoiser as plain functions over a tree of parameters. Adding a family is
-adding a folder and a line in `FAMILIES`.
+A family says what its networks were trained to undo and how they are sampled, which geometry its latents have, how
+prompts become conditioning and pixels become latents, and gives the denoiser as plain functions over a tree of
+parameters. Adding a family is adding a folder and a line in `FAMILIES`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float32
 
+from mdctl.data.framing import Framing
 from mdctl.diffusion.denoise import Denoise, Params
 from mdctl.diffusion.process import Process
+from mdctl.diffusion.samplers.sampler import Sampler
 from mdctl.models.codec import Codec
 from mdctl.parallel.execution import Execution
 from mdctl.parallel.rules import ParameterLayout
 from mdctl.spec.catalogue import CatalogueModel
+from mdctl.spec.sampling import Sampling
 from mdctl.spec.shapes import LatentShape, PixelShape
 
 TextConditioning = Mapping[str, Float32[Array, "B ..."]]
@@ -43,25 +47,39 @@ class Denoiser:
     decay_mask: Callable[[Params], Any]
 
 
+class Settled(NamedTuple):
+    """A sampler, and by their names in the spec the settings in effect that a spec may leave to the repository."""
+
+    sampler: Sampler
+    settings: Mapping[str, str | float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """What the rest of mdctl knows of a family of models. A repository is a folder in the Hugging Face layout.
 
-    `load_text` takes the dtype in which the encoder is held and computes; what it gives is float32 in any case.
-    `configure(model, repository)` gives the denoiser's configuration: the repository's, or without one the catalogue's.
+    `process(model, repository)` and `configure(model, repository)` give what the denoiser was trained to undo and its
+    configuration: the repository's, or without one the catalogue's. `framing` is what the network is told, beside the
+    text, of how a picture was scaled and cut. `load_text` takes the dtype in which encoders are held and compute; what
+    it gives is float32 in any case, and depends on the folders `text_folders` of the repository.
     """
 
-    process: Process
+    process: Callable[[CatalogueModel, Path | None], Process]
+    sampler: Callable[[Sampling, Path], Settled]
     latent_shape: Callable[[CatalogueModel, PixelShape], LatentShape]
     configure: Callable[[CatalogueModel, Path | None], Any]
     denoiser: Callable[[Any, Execution], Denoiser]
     conditioning: Callable[[Any, int], Mapping[str, jax.ShapeDtypeStruct]]
+    framing: Callable[[Any, Framing], Mapping[str, Float32[np.ndarray, "..."]]]
     load_text: Callable[[Path, DTypeLike], Callable[[Sequence[str]], TextConditioning]]
+    text_folders: Callable[[Path], Sequence[str]]
     load_codec: Callable[[Path], Codec]
-    sampling_shift: Callable[[Path], float]
 
 
-FAMILIES: Mapping[str, str] = {"wan": "mdctl.models.wan.family"}
+FAMILIES: Mapping[str, str] = {
+    "stable-diffusion": "mdctl.models.stable_diffusion.family",
+    "wan": "mdctl.models.wan.family",
+}
 """Family -> the module whose `FAMILY` it is; imported when it is asked for."""
 
 
@@ -70,3 +88,8 @@ def find_family(model: CatalogueModel) -> Family:
     family = import_module(FAMILIES[model.family]).FAMILY
     assert isinstance(family, Family)
     return family
+
+
+def decay_kernels(params: Params) -> Any:
+    """Say which parameters decay: kernels do; biases, gains and tables do not."""
+    return jax.tree.map_with_path(lambda path, _: "kernel" in jax.tree_util.keystr(path, simple=True), params)

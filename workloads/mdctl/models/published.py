@@ -6,11 +6,20 @@ leaves out means what it means there.
 
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from mdctl.spec.catalogue import CatalogueModel
 from mdctl.spec.errors import WeightsError
+
+
+@runtime_checkable
+class Settings(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 def read_settings(
@@ -49,6 +58,19 @@ def refuse(problems: Collection[str], published: Mapping[str, Any]) -> None:
     if problems:
         name = published.get("_class_name") or published.get("architectures")
         raise WeightsError(f"this config.json ({name}) asks for what is not implemented:\n  " + "\n  ".join(problems))
+
+
+def as_named[Config: Settings](found: Config, named: Config, model: CatalogueModel, folder: Path) -> Config:
+    """Return the configuration found in a folder; it must be that of the model named, if that is a published one.
+
+    Raises WeightsError if the folder holds another model.
+    """
+    ours = asdict(named)
+    others = {key: value for key, value in asdict(found).items() if value != ours[key]}
+    if others and model.weights is not None:
+        has, wants = (", ".join(f"{key} {values[key]}" for key in others) for values in (others, ours))
+        raise WeightsError(f"{folder} has {has}, but {model.name} has {wants}; change model.name or model.weights")
+    return found
 
 
 def _alternatives(values: Collection[Any]) -> str:

@@ -1,14 +1,14 @@
-"""What is measured while training: the held-out loss by time, and videos of the spec's prompts.
+"""What is measured while training: the held-out loss by time, and samples of the spec's prompts.
 
     evaluations.jsonl                       a line for each evaluation
-    evaluations/000500/samples/0000-*.mp4   its videos
+    evaluations/000500/samples/0000-*.mp4   its samples, .png where they have one frame
 
 Where an average of the parameters is kept, it is what is evaluated. Every host calls the same, and each writes the
-videos that its devices hold.
+samples that its devices hold.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 
@@ -18,8 +18,8 @@ from jaxtyping import Float32
 
 from mdctl.data.dataset import Dataset
 from mdctl.diffusion.denoise import Params
-from mdctl.inference.generate import decode, encode_prompts, sampling_program, sampling_shift, slug
-from mdctl.inference.program import Draw, HostConditioning, SamplingProgram
+from mdctl.inference.generate import OpenSampling, decode, open_sampling, slug
+from mdctl.inference.program import Draw, HostConditioning, HostNegative
 from mdctl.inference.samples import Origin, Wanted, encode, write_sample
 from mdctl.parallel.rules import activation_sharding, replicated
 from mdctl.runtime.log import shared
@@ -74,7 +74,7 @@ def open_evaluator(around: Surroundings, network: Network, dataset: Dataset) -> 
     return Evaluator(
         lines=open_records(around.output / EVALUATION_RECORDS, around.peers.rank, around.progress),
         held_out=open_held_out(around, network, dataset, evaluation) if dataset.num_held_out else None,
-        samples=open_sampling(around, network, evaluation) if evaluation.prompts else None,
+        samples=open_prompts(around, network, evaluation) if evaluation.prompts else None,
     )
 
 
@@ -82,7 +82,7 @@ def open_held_out(around: Surroundings, network: Network, dataset: Dataset, eval
     """Return the held-out loss, a global batch at a time; the last batch is filled up with rows that do not count."""
     mesh, size, total = around.mesh, around.spec.layout.global_batch, dataset.num_held_out
     loss = make_held_out_loss(
-        network.program.denoiser.denoise, network.family.process, evaluation.time_buckets, around.spec.training.seed
+        network.program.denoiser.denoise, network.program.process, evaluation.time_buckets, around.spec.training.seed
     )
     losses_of = jax.jit(loss, out_shardings=replicated(mesh))
     sharding = activation_sharding(mesh, "batch")
@@ -102,56 +102,53 @@ def open_held_out(around: Surroundings, network: Network, dataset: Dataset, eval
 
 @dataclass(frozen=True, kw_only=True)
 class Prompts:
-    """The prompts of an evaluation, encoded, and the program that samples them."""
+    """The prompts of an evaluation, encoded, and what samples them."""
 
     around: Surroundings
-    network: Network
+    opened: OpenSampling
     wanted: list[Wanted]
     conditioning: HostConditioning
-    negative: HostConditioning
-    program: SamplingProgram
-    shift: float
+    negative: HostNegative
+    settings: Mapping[str, str | float]
 
     def __call__(self, step: int, params: Params) -> None:
         """Sample and write a batch at a time, until all are there or the job is to stop."""
-        spec = self.around.spec
-        assert self.network.repository is not None
-        codec = self.network.family.load_codec(self.network.repository)
+        opened = self.opened
+        codec = opened.family.load_codec(opened.repository)
         folder = self.around.output / EVALUATIONS / evaluation_folder(step)
-        made_from = Origin(spec, step, self.shift)
-        for first in range(0, len(self.wanted), self.program.batch):
+        made_from = Origin(opened.spec, step, self.settings)
+        for first in range(0, len(self.wanted), opened.program.batch):
             if not self.around.agreement.go_on():
                 return
-            part = slice(first, first + self.program.batch)
+            part = slice(first, first + opened.program.batch)
             wanted = self.wanted[part]
             conditioning = {name: values[part] for name, values in self.conditioning.items()}
-            for samples in self.program(params, conditioning, self.negative, [each.draw for each in wanted]):
+            for samples in opened.program(params, conditioning, self.negative, [each.draw for each in wanted]):
                 for sample in samples:
                     each = wanted[sample.position]
                     write_sample(folder, each, made_from, encode(each, made_from, decode(codec, sample.latents)))
 
 
-def open_sampling(around: Surroundings, network: Network, evaluation: Evaluation) -> Prompts:
+def open_prompts(around: Surroundings, network: Network, evaluation: Evaluation) -> Prompts:
     """Encode the prompts of an evaluation; the encoder is loaded for it and dropped."""
-    repository, spec = network.repository, around.spec
+    family, repository, spec = network.family, network.repository, around.spec
     assert repository is not None
     wanted = wanted_samples(spec, evaluation)
-    texts = [*(each.prompt for each in wanted), spec.sampling.negative_prompt]
-    shift = sampling_shift(spec, network.family, repository)
-    conditioning = encode_prompts(network.family, repository, texts, spec.model.activations_dtype)
+    sampler, settings = family.sampler(spec.sampling, repository)
+    opened = open_sampling(spec, family, repository, around.mesh, sampler, network.program.denoiser)
+    conditioning, negative = opened.encode([each.prompt for each in wanted])
     return Prompts(
         around=around,
-        network=network,
+        opened=opened,
         wanted=wanted,
         conditioning=conditioning,
-        negative={name: values[-1] for name, values in conditioning.items()},
-        program=sampling_program(spec, network.family, network.program.denoiser, shift, around.mesh),
-        shift=shift,
+        negative=negative,
+        settings=settings,
     )
 
 
 def wanted_samples(spec: JobSpec, evaluation: Evaluation) -> list[Wanted]:
-    """Return the videos of an evaluation: `samples` of each prompt, from the same noise every time."""
+    """Return the samples of an evaluation: `samples` of each prompt, from the same noise every time."""
     prompts = [prompt for prompt in evaluation.prompts for _ in range(evaluation.samples)]
     return [
         Wanted(prompt, Draw(spec.sampling.seed, number), f"{number:04d}-{slug(prompt)}")

@@ -1,4 +1,4 @@
-"""The task `generate`: videos from prompts, each of them kept once it is written."""
+"""The task `generate`: samples of prompts, each of them kept once it is written."""
 
 import logging
 
@@ -15,8 +15,8 @@ from mdctl.spec.shard import Shard
 logger = logging.getLogger(__name__)
 
 
-def count_videos(spec: JobSpec, output: epath.Path, shard: Shard) -> int:
-    """Return the number of videos of a shard that are there."""
+def count_samples(spec: JobSpec, output: epath.Path, shard: Shard) -> int:
+    """Return the number of samples of a shard that are there."""
     samples = output / SAMPLES
     names = [path.name for path in samples.glob("*.json")] if samples.exists() else []
     numbers = [name.partition("-")[0] for name in names]
@@ -24,17 +24,17 @@ def count_videos(spec: JobSpec, output: epath.Path, shard: Shard) -> int:
 
 
 def run(around: Surroundings) -> None:
-    """Make the videos that are lacking; a stop signal leaves at once, and loses the one that is being made."""
-    around.watchdog.expect("the first video", around.patience)
+    """Make the samples that are lacking; a stop signal leaves at once, and loses the one that is being made."""
+    around.watchdog.expect("the first sample", around.patience)
     with progress_bar(around.console, "generate") as advance:
 
         def done(count: int, total: int) -> None:
-            around.watchdog.expect(f"video {count + 1} of {total}", around.patience)
+            around.watchdog.expect(f"sample {count + 1} of {total}", around.patience)
             advance(count, total)
 
         generate(around.spec, around.mesh, around.output, done, around.shard)
     around.watchdog.rest()
-    logger.info("videos are in %s", around.output / SAMPLES, extra=shared())
+    logger.info("samples are in %s", around.output / SAMPLES, extra=shared())
 
 
-GENERATE = Task(count_videos, run)
+GENERATE = Task(count_samples, run)

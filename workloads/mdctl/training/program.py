@@ -38,6 +38,7 @@ class TrainingProgram:
     """One training step, laid out over a mesh. `begin` and `step` take over the buffers of their first argument."""
 
     mesh: Mesh
+    process: Process
     denoiser: Denoiser
     state: TrainState
     batch: GlobalBatch
@@ -64,6 +65,7 @@ def make_training_program(
     The network's configuration is that in `repository`, a folder of weights, or without one the catalogue's.
     """
     family = find_family(spec.catalogue_model)
+    process = family.process(spec.catalogue_model, repository)
     cfg = family.configure(spec.catalogue_model, repository)
     execution = make_execution(
         mesh, attention=spec.attention, remat=spec.remat, dtype=spec.model.activations_dtype, param_dtype="float32"
@@ -74,6 +76,7 @@ def make_training_program(
     state = _abstract_state(mesh, denoiser, begin)
     return TrainingProgram(
         mesh=mesh,
+        process=process,
         denoiser=denoiser,
         state=state,
         batch=_abstract_batch(mesh, shape, family.conditioning(cfg, spec.layout.global_batch)),
@@ -81,7 +84,7 @@ def make_training_program(
         draw=jax.jit(denoiser.init, out_shardings=_shardings(state.params)),
         begin=jax.jit(begin, out_shardings=_shardings(state), donate_argnums=0),
         step=jax.jit(
-            _make_step(spec.training, family.process, denoiser, optimizer),
+            _make_step(spec, process, denoiser, optimizer),
             out_shardings=(_shardings(state), replicated(mesh)),
             donate_argnums=0,
         ),
@@ -93,9 +96,18 @@ def _make_optimizer(training: Training, denoiser: Denoiser) -> AdamW:
     return AdamW(training.optimizer, rate, denoiser.decay_mask)
 
 
-def _make_step(training: Training, process: Process, denoiser: Denoiser, optimizer: AdamW) -> TrainStep:
+def _make_step(spec: JobSpec, process: Process, denoiser: Denoiser, optimizer: AdamW) -> TrainStep:
+    training = spec.training
+    loss = make_loss(
+        denoiser.denoise,
+        process,
+        training.objective,
+        training.seed,
+        shift=spec.training_shift,
+        global_batch=spec.layout.global_batch,
+    )
     return make_train_step(
-        make_loss(denoiser.denoise, process, training.objective, training.seed),
+        loss,
         optimizer,
         accumulation=training.gradient_accumulation,
         ema_decay=None if training.ema is None else training.ema.decay,

@@ -1,114 +1,78 @@
 """Samplers by name, for each kind of process."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
+from typing import NamedTuple
 
-from mdctl.diffusion.prediction import VELOCITY, Level
+from mdctl.diffusion.prediction import VELOCITY, Prediction
 from mdctl.diffusion.samplers import schedule
 from mdctl.diffusion.samplers.dpm_solver import dpm_solver
 from mdctl.diffusion.samplers.first_order import consistency, first_order
 from mdctl.diffusion.samplers.linear_multistep import lms, plms
 from mdctl.diffusion.samplers.sampler import Sampler
-from mdctl.diffusion.samplers.schedule import DATA, Spacing
+from mdctl.diffusion.samplers.schedule import Schedule, Stepping
 from mdctl.diffusion.samplers.unipc import unipc
-from mdctl.diffusion.variance_preserving import VariancePreserving
+from mdctl.diffusion.variance_preserving import Betas, VariancePreserving
 from mdctl.spec.errors import UserError
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stepping:
-    """How a variance-preserving network's repository wants its T steps cut.
+class Solver[**Of](NamedTuple):
+    """What a name stands for: where the network is evaluated, and what is made of its answers."""
 
-    `ends_in_data`: the last stride of DDIM and PLMS ends in data alone, and not at step 0. `distilled_steps`: the steps
-    that a latent consistency model was taught.
-    """
-
-    spacing: Spacing = "leading"
-    offset: int = 1
-    ends_in_data: bool = False
-    distilled_steps: int = 50
+    schedule: Callable[Of, Schedule]
+    method: Callable[[Schedule, Prediction], Sampler]
 
 
-FLOW_SAMPLERS: Mapping[str, Callable[[int, float], Sampler]] = {
-    "unipc": lambda steps, shift: unipc(schedule.flow_unipc(steps, shift), VELOCITY),
-    "euler": lambda steps, shift: first_order(schedule.flow_euler(steps, shift), VELOCITY),
-    "dpm++2m": lambda steps, shift: dpm_solver(schedule.flow_dpm_solver(steps, shift), VELOCITY),
+ancestral = partial(first_order, eta=1.0)
+
+FLOW_SAMPLERS: Mapping[str, Solver[[int, float]]] = {
+    "unipc": Solver(schedule.flow_unipc, unipc),
+    "euler": Solver(schedule.flow_euler, first_order),
+    "dpm++2m": Solver(schedule.flow_dpm_solver, dpm_solver),
 }
-"""Name -> the sampler of so many steps under a shift."""
+"""For flow matching: schedules of so many steps under a shift."""
+
+VARIANCE_PRESERVING_SAMPLERS: Mapping[str, Solver[[Betas, int, Stepping]]] = {
+    "ddim": Solver(schedule.strides, first_order),
+    "ddpm": Solver(schedule.stepwise, ancestral),
+    "pndm": Solver(schedule.strides, plms),
+    "euler": Solver(schedule.interpolated, first_order),
+    "euler-ancestral": Solver(schedule.interpolated, ancestral),
+    "lms": Solver(schedule.interpolated, lms),
+    "dpm++2m": Solver(schedule.multistep, dpm_solver),
+    "dpm++2m-karras": Solver(schedule.karras, dpm_solver),
+    "unipc": Solver(schedule.multistep, unipc),
+    "lcm": Solver(schedule.distilled, consistency),
+}
 
 
-def flow_sampler(name: str, num_steps: int, shift: float) -> Sampler:
+def flow_sampler(name: str, num_steps: int, shift: float, strength: float = 1.0) -> Sampler:
     """Return the sampler of that name for a flow-matching network.
 
-    Raises UserError: no such sampler; the message names the nearest.
-    """
-    return _named(FLOW_SAMPLERS, name)(num_steps, shift)
-
-
-def _ddim(process: VariancePreserving, num_steps: int, stepping: Stepping) -> Sampler:
-    return first_order(_strides(process, num_steps, stepping, _last(process, stepping)), process.prediction)
-
-
-def _ddpm(process: VariancePreserving, num_steps: int, stepping: Stepping) -> Sampler:
-    steps = schedule.stepwise(process.betas, num_steps, stepping.spacing, stepping.offset)
-    return first_order(steps, process.prediction, eta=1.0)
-
-
-def _pndm(process: VariancePreserving, num_steps: int, stepping: Stepping) -> Sampler:
-    return plms(_strides(process, num_steps, stepping, _last(process, stepping)), process.prediction)
-
-
-def _euler(process: VariancePreserving, num_steps: int, stepping: Stepping) -> Sampler:
-    return first_order(_interpolated(process, num_steps, stepping), process.prediction)
-
-
-def _euler_ancestral(process: VariancePreserving, num_steps: int, stepping: Stepping) -> Sampler:
-    return first_order(_interpolated(process, num_steps, stepping), process.prediction, eta=1.0)
-
-
-def _lms(process: VariancePreserving, num_steps: int, stepping: Stepping) -> Sampler:
-    return lms(_interpolated(process, num_steps, stepping), process.prediction)
-
-
-def _dpm_solver(process: VariancePreserving, num_steps: int, stepping: Stepping) -> Sampler:
-    return dpm_solver(_multistep(process, num_steps, stepping), process.prediction)
-
-
-def _dpm_solver_karras(process: VariancePreserving, num_steps: int, stepping: Stepping) -> Sampler:
-    del stepping
-    return dpm_solver(schedule.karras(process.betas, num_steps), process.prediction)
-
-
-def _unipc(process: VariancePreserving, num_steps: int, stepping: Stepping) -> Sampler:
-    return unipc(_multistep(process, num_steps, stepping), process.prediction)
-
-
-def _lcm(process: VariancePreserving, num_steps: int, stepping: Stepping) -> Sampler:
-    return consistency(schedule.distilled(process.betas, num_steps, stepping.distilled_steps), process.prediction)
-
-
-VARIANCE_PRESERVING_SAMPLERS: Mapping[str, Callable[[VariancePreserving, int, Stepping], Sampler]] = {
-    "ddim": _ddim,
-    "ddpm": _ddpm,
-    "pndm": _pndm,
-    "euler": _euler,
-    "euler-ancestral": _euler_ancestral,
-    "lms": _lms,
-    "dpm++2m": _dpm_solver,
-    "dpm++2m-karras": _dpm_solver_karras,
-    "unipc": _unipc,
-    "lcm": _lcm,
-}
-"""Name -> the sampler of so many steps of a process."""
-
-
-def variance_preserving_sampler(name: str, process: VariancePreserving, num_steps: int, stepping: Stepping) -> Sampler:
-    """Return the sampler of that name for a network of a variance-preserving process.
+    `strength` is the part of the way that is gone: less than 1 begins with data that hold some noise.
 
     Raises UserError: no such sampler; the message names the nearest.
     """
-    return _named(VARIANCE_PRESERVING_SAMPLERS, name)(process, num_steps, stepping)
+    make, method = _named(FLOW_SAMPLERS, name)
+    return method(make(num_steps, shift).without(steps_left_out(num_steps, strength)), VELOCITY)
+
+
+def variance_preserving_sampler(
+    name: str, process: VariancePreserving, num_steps: int, stepping: Stepping, strength: float = 1.0
+) -> Sampler:
+    """Return the sampler of that name for a network of a variance-preserving process; `strength` as above.
+
+    Raises UserError: no such sampler; the message names the nearest.
+    """
+    make, method = _named(VARIANCE_PRESERVING_SAMPLERS, name)
+    steps = make(process.betas, num_steps, stepping).without(steps_left_out(num_steps, strength))
+    return method(steps, process.prediction)
+
+
+def steps_left_out(num_steps: int, strength: float) -> int:
+    """Return the steps that come before the part of the way that is gone; at least one step is taken."""
+    return min(num_steps - int(num_steps * strength), num_steps - 1)
 
 
 def _named[T](samplers: Mapping[str, T], name: str) -> T:
@@ -116,19 +80,3 @@ def _named[T](samplers: Mapping[str, T], name: str) -> T:
         near = get_close_matches(name, samplers, n=1, cutoff=0.0)[0]
         raise UserError(f"no sampler is called {name!r}; the nearest is {near!r} (all: {', '.join(samplers)})")
     return samplers[name]
-
-
-def _strides(process: VariancePreserving, num_steps: int, stepping: Stepping, final: Level) -> schedule.Schedule:
-    return schedule.strides(process.betas, num_steps, stepping.spacing, stepping.offset, final)
-
-
-def _interpolated(process: VariancePreserving, num_steps: int, stepping: Stepping) -> schedule.Schedule:
-    return schedule.interpolated(process.betas, num_steps, stepping.spacing, stepping.offset)
-
-
-def _multistep(process: VariancePreserving, num_steps: int, stepping: Stepping) -> schedule.Schedule:
-    return schedule.multistep(process.betas, num_steps, stepping.spacing, stepping.offset)
-
-
-def _last(process: VariancePreserving, stepping: Stepping) -> Level:
-    return DATA if stepping.ends_in_data else process.betas.levels[0]

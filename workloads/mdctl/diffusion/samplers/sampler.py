@@ -32,6 +32,7 @@ type Index = int | Int[Array, ""]
 type Table = Float32[np.ndarray, " steps"] | Float32[Array, " steps"]
 type Weights = Float32[np.ndarray, "steps slots terms"] | Float32[Array, "steps slots terms"]
 type Scale = float | Float32[Array, ""]
+type Levels = Float32[np.ndarray, "points 2"] | Float32[Array, "points 2"]
 type Carry = tuple[Float32[Array, "*S"], ...]
 
 type Term = Float64[np.ndarray, " terms"]
@@ -44,16 +45,26 @@ Step = Callable[[int, Sequence[Term], Term, Term], Sequence[Term]]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Sampler:
-    """Recurrence (1): `times` in the network's own unit, `first` what the noise is scaled by at the start."""
+    """Recurrence (1): `times` in the network's own unit, `first` what the noise is scaled by at the start.
+
+    `levels` are alpha and sigma of what the network sees before each step, and after the last.
+    """
 
     times: Table
     weights: Weights
+    levels: Levels
     first: Scale
     draws: bool = field(metadata={"static": True})
 
-    def start(self, noise: Float32[Array, "*S"]) -> Carry:
-        """Return the state before the first evaluation."""
-        return (self.first * noise, *[jnp.zeros_like(noise)] * (self.weights.shape[1] - 1))
+    def start(self, noise: Float32[Array, "*S"], data: Float32[Array, "*S"] | None = None) -> Carry:
+        """Return the state before the first evaluation: of noise alone, or of data with that level's noise."""
+        x = self.first * noise if data is None else self.noisy(data, noise, 0)
+        return (x, *[jnp.zeros_like(noise)] * (self.weights.shape[1] - 1))
+
+    def noisy(self, data: Float32[Array, "*S"], noise: Float32[Array, "*S"], i: Index) -> Float32[Array, "*S"]:
+        """Return data with as much noise as the network sees at evaluation `i`."""
+        alpha, sigma = jnp.asarray(self.levels)[i]
+        return alpha * data + sigma * noise
 
     def latents(self, carry: Carry) -> Float32[Array, "*S"]:
         """Return what the network is to see next; after the last step, the sample."""
@@ -83,6 +94,7 @@ def recurrence(schedule: Schedule, num_slots: int, step: Step) -> Sampler:
     return Sampler(
         times=schedule.times,
         weights=weights[..., : num_slots + 1 + draws].astype(np.float32),
+        levels=np.array([schedule.now[0], *schedule.then], np.float32),
         first=schedule.first,
         draws=draws,
     )

@@ -13,7 +13,7 @@ order (`points` = S + 1) leave out the last of one point more.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -43,6 +43,24 @@ class Schedule:
     now: Sequence[Level]
     then: Sequence[Level]
     first: float = 1.0
+
+    def without(self, num_steps: int) -> "Schedule":
+        """Return the schedule that begins as many steps later: what is made then already holds some data."""
+        return replace(self, times=self.times[num_steps:], now=self.now[num_steps:], then=self.then[num_steps:])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stepping:
+    """How a variance-preserving network's repository wants its T steps cut.
+
+    `ends_in_data`: the last stride of DDIM and PLMS ends in data alone, and not at step 0. `distilled_steps`: the steps
+    that a latent consistency model was taught.
+    """
+
+    spacing: Spacing = "leading"
+    offset: int = 1
+    ends_in_data: bool = False
+    distilled_steps: int = 50
 
 
 def flow_euler(num_steps: int, shift: float) -> Schedule:
@@ -95,9 +113,10 @@ def spaced(
             return np.round(np.arange(total, 0, -total / num_steps)) - 1
 
 
-def strides(betas: Betas, num_steps: int, spacing: Spacing, offset: int, final: Level) -> Schedule:
-    """Return the schedule that goes from t to t - floor(T / S), and to `final` where that is below 0."""
-    steps = _whole(spaced(num_steps, betas.num_steps, spacing, offset))
+def strides(betas: Betas, num_steps: int, stepping: Stepping) -> Schedule:
+    """Return the schedule that goes from t to t - floor(T / S), and to the end where that is below 0."""
+    steps = _whole(spaced(num_steps, betas.num_steps, stepping.spacing, stepping.offset))
+    final = DATA if stepping.ends_in_data else betas.levels[0]
     before = steps - betas.num_steps // num_steps
     return Schedule(
         times=steps.astype(np.float32),
@@ -106,34 +125,35 @@ def strides(betas: Betas, num_steps: int, spacing: Spacing, offset: int, final: 
     )
 
 
-def stepwise(betas: Betas, num_steps: int, spacing: Spacing, offset: int) -> Schedule:
+def stepwise(betas: Betas, num_steps: int, stepping: Stepping) -> Schedule:
     """Return the schedule that goes from each step to the next, and from the last to the data."""
-    return _from_each_to_the_next(betas, _whole(spaced(num_steps, betas.num_steps, spacing, offset)))
+    return _from_each_to_the_next(betas, _whole(spaced(num_steps, betas.num_steps, stepping.spacing, stepping.offset)))
 
 
-def interpolated(betas: Betas, num_steps: int, spacing: Spacing, offset: int) -> Schedule:
+def interpolated(betas: Betas, num_steps: int, stepping: Stepping) -> Schedule:
     """Return the schedule of diffusers' Euler and LMS: steps may be fractions, and sigma / alpha is interpolated.
 
     It starts from noise of the first level's size, unless the spacing is leading.
     """
-    steps = spaced(num_steps, betas.num_steps, spacing, offset)
+    steps = spaced(num_steps, betas.num_steps, stepping.spacing, stepping.offset)
     now = _between(betas, steps.astype(np.float32).astype(np.float64))
-    first = 1.0 if spacing == "leading" else now[0].sigma
+    first = 1.0 if stepping.spacing == "leading" else now[0].sigma
     return Schedule(times=steps.astype(np.float32), now=now, then=[*now[1:], DATA], first=first)
 
 
-def multistep(betas: Betas, num_steps: int, spacing: Spacing, offset: int) -> Schedule:
+def multistep(betas: Betas, num_steps: int, stepping: Stepping) -> Schedule:
     """Return the schedule of diffusers' solvers of a higher order: the last of one point more is left out."""
-    steps = np.round(spaced(num_steps, betas.num_steps, spacing, offset, points=num_steps + 1))
+    steps = np.round(spaced(num_steps, betas.num_steps, stepping.spacing, stepping.offset, points=num_steps + 1))
     now = _between(betas, steps)
     return Schedule(times=steps.astype(np.float32), now=now, then=[*now[1:], DATA])
 
 
-def karras(betas: Betas, num_steps: int) -> Schedule:
+def karras(betas: Betas, num_steps: int, stepping: Stepping) -> Schedule:
     """Return sigmas (of x / alpha) evenly spaced in sigma^(1/7) (Karras et al. 2022, eq. 5), ending at 0.
 
-    Times are interpolated in the logarithm of sigma, and rounded.
+    No spacing of steps is read. Times are interpolated in the logarithm of sigma, and rounded.
     """
+    del stepping
     ratios = _ratios(betas)
     ramp = np.linspace(ratios[-1] ** (1 / KARRAS_RHO), ratios[0] ** (1 / KARRAS_RHO), num_steps) ** KARRAS_RHO
     times = np.round(np.interp(np.log(ramp), np.log(ratios), np.arange(betas.num_steps)))
@@ -141,8 +161,9 @@ def karras(betas: Betas, num_steps: int) -> Schedule:
     return Schedule(times=times.astype(np.float32), now=now, then=[*now[1:], DATA])
 
 
-def distilled(betas: Betas, num_steps: int, original_steps: int) -> Schedule:
+def distilled(betas: Betas, num_steps: int, stepping: Stepping) -> Schedule:
     """Return the schedule of latent consistency models: some of the steps that the network was distilled with."""
+    original_steps = stepping.distilled_steps
     taught = (np.arange(original_steps, 0, -1) * (betas.num_steps // original_steps)) - 1
     steps = taught[np.floor(np.linspace(0, len(taught), num_steps, endpoint=False)).astype(int)]
     return _from_each_to_the_next(betas, steps)

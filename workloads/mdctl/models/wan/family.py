@@ -1,22 +1,26 @@
 """The Wan family: flow matching on causal video latents, conditioned on UMT5 embeddings."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float32
 
+from mdctl.data.framing import Framing
 from mdctl.diffusion.denoise import Params
 from mdctl.diffusion.flow_matching import FlowMatching
+from mdctl.diffusion.samplers.registry import flow_sampler
 from mdctl.models import weights
 from mdctl.models.codec import load_codec
-from mdctl.models.family import Denoiser, Family, TextConditioning
+from mdctl.models.family import Denoiser, Family, Settled, TextConditioning, decay_kernels
+from mdctl.models.published import as_named
+from mdctl.models.scheduler import flow_shift, own_sampler
 from mdctl.models.text import LENGTH, load_text_encoder
 from mdctl.models.wan.config import WanConfig
 from mdctl.models.wan.modeling import WanTransformer
@@ -25,9 +29,8 @@ from mdctl.models.wan.weights import TABLE
 from mdctl.parallel.execution import Execution
 from mdctl.parallel.precision import full_precision
 from mdctl.spec.catalogue import CatalogueModel
-from mdctl.spec.errors import WeightsError
+from mdctl.spec.sampling import Sampling
 from mdctl.spec.shapes import LatentShape, PixelShape
-from mdctl.storage.tensors import read_json
 
 CONFIGS: Mapping[str, Callable[[], WanConfig]] = {
     "wan2.1-t2v-14b": WanConfig.t2v_14b,
@@ -35,6 +38,19 @@ CONFIGS: Mapping[str, Callable[[], WanConfig]] = {
     "wan2.1-t2v-tiny": WanConfig.tiny,
 }
 """The catalogue's names. Of the tiny model only the name is fixed: its sizes are its repository's."""
+
+
+def process(model: CatalogueModel, repository: Path | None) -> FlowMatching:
+    """Return flow matching, whatever the model."""
+    del model, repository
+    return FlowMatching()
+
+
+def sampler(sampling: Sampling, repository: Path) -> Settled:
+    """Return the sampler that is asked for, of the repository's shift unless the spec gives one."""
+    name = sampling.sampler or own_sampler(repository)
+    shift = flow_shift(repository) if sampling.shift is None else sampling.shift
+    return Settled(flow_sampler(name, sampling.steps, shift, sampling.begins_at), {"sampler": name, "shift": shift})
 
 
 def latent_shape(model: CatalogueModel, pixels: PixelShape) -> LatentShape:
@@ -50,16 +66,8 @@ def configure(model: CatalogueModel, repository: Path | None) -> WanConfig:
     named = CONFIGS[model.name]()
     if repository is None:
         return named
-    found = WanConfig.from_published(weights.read_config(repository / "transformer"))
-    others = {key: value for key, value in asdict(found).items() if value != asdict(named)[key]}
-    if others and model.weights is not None:
-        theirs = ", ".join(f"{key} {value}" for key, value in others.items())
-        ours = ", ".join(f"{key} {asdict(named)[key]}" for key in others)
-        raise WeightsError(
-            f"{repository}: its transformer has {theirs}, but {model.name} has {ours}; "
-            "change model.name or model.weights"
-        )
-    return found
+    folder = repository / "transformer"
+    return as_named(WanConfig.from_published(weights.read_config(folder)), named, model, folder)
 
 
 def make_denoiser(cfg: WanConfig, execution: Execution) -> Denoiser:
@@ -83,18 +91,19 @@ def make_denoiser(cfg: WanConfig, execution: Execution) -> Denoiser:
         layout=LAYOUT,
         init=lambda key: nnx.state(build(rngs=nnx.Rngs(key))),
         load=load,
-        decay_mask=decay_mask,
+        decay_mask=decay_kernels,
     )
-
-
-def decay_mask(params: Params) -> Any:
-    """Say which parameters decay: kernels do; biases, gains and modulation tables do not."""
-    return jax.tree.map_with_path(lambda path, _: "kernel" in jax.tree_util.keystr(path, simple=True), params)
 
 
 def conditioning(cfg: WanConfig, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
     """Return the shape of what prompts become."""
     return {"text": jax.ShapeDtypeStruct((batch, LENGTH, cfg.text_dim), jnp.float32)}
+
+
+def framing(cfg: WanConfig, framed: Framing) -> dict[str, Float32[np.ndarray, "..."]]:
+    """Return nothing: Wan is told nothing of how a clip was framed."""
+    del cfg, framed
+    return {}
 
 
 def load_text(repository: Path, dtype: DTypeLike) -> Callable[[Sequence[str]], TextConditioning]:
@@ -103,25 +112,15 @@ def load_text(repository: Path, dtype: DTypeLike) -> Callable[[Sequence[str]], T
     return lambda prompts: {"text": encoder.encode(prompts)}
 
 
-def sampling_shift(repository: Path) -> float:
-    """Return the shift of a repository's scheduler; its configuration spells it in two ways."""
-    config = read_json(repository / "scheduler" / "scheduler_config.json")
-    shift = config.get("flow_shift", config.get("shift", 1.0))
-    if isinstance(shift, bool) or not isinstance(shift, int | float) or not shift > 0:
-        raise WeightsError(
-            f"{repository / 'scheduler' / 'scheduler_config.json'}: the shift is {shift!r}, not a number above 0; "
-            "fetch it again, or set sampling.shift"
-        )
-    return float(shift)
-
-
 FAMILY = Family(
-    process=FlowMatching(),
+    process=process,
+    sampler=sampler,
     latent_shape=latent_shape,
     configure=configure,
     denoiser=make_denoiser,
     conditioning=conditioning,
+    framing=framing,
     load_text=load_text,
+    text_folders=lambda repository: ("text_encoder", "tokenizer"),
     load_codec=load_codec,
-    sampling_shift=sampling_shift,
 )

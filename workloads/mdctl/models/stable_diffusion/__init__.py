@@ -1,0 +1,1 @@
+"""The family of Stable Diffusion: UNet, CLIP and AutoencoderKL as one value."""
