@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
@@ -157,6 +157,15 @@ def write_old(folder: Path, pipeline: Any) -> Path:
     return write(folder, tensors)
 
 
+def pickle_it(file: Path) -> None:
+    """Have PyTorch save a file's tensors beside it, in a folder of their own."""
+    folder = file.parent.with_name("lora_pickle")
+    folder.mkdir(exist_ok=True)
+    tensors = {key: value.half() if key.endswith("up.weight") else value for key, value in load_file(file).items()}
+    strided = {key: value.t().contiguous().t() for key, value in tensors.items()}
+    torch.save(strided, folder / "pytorch_lora_weights.bin")
+
+
 def write_diffusers(folder: Path, pipeline: Any) -> Path:
     """Have diffusers save adapters whose ranks and alphas are set by patterns."""
     layers, settings = {}, {}
@@ -264,6 +273,7 @@ def main(folder: Path) -> None:
     drawn = draw_all(draw_pipeline("sd1"), seed=3)
     write_kohya(folder / "lora_kohya", drawn, same_alphas(drawn, 1.5))
     write_old(folder / "lora_old", draw_pipeline("sd1"))
+    pickle_it(folder / "lora_old" / "lora.safetensors")
     write_diffusers(folder / "lora_diffusers", draw_pipeline("sd1"))
     for case in ("kohya", "old", "diffusers"):
         sd1 = draw_pipeline("sd1")

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 from safetensors import SafetensorError, safe_open
 
+from mdctl.lora.pickles import read_pickle
 from mdctl.spec.errors import WeightsError
 from mdctl.storage.tensors import read_json
 
@@ -21,7 +22,8 @@ PEFT_PREFIX = "base_model.model."
 METADATA = "lora_adapter_metadata"
 """The entry of a file's header in which diffusers keeps the settings of each part's adapter."""
 
-PICKLES = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
+SAFETENSORS = ".safetensors"
+PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 
 
 class LoraFile(NamedTuple):
@@ -36,7 +38,8 @@ class LoraFile(NamedTuple):
 def open_lora(path: Path, weight_name: str | None = None) -> LoraFile:
     """Read a file, or the one of a folder that `weight_name` names.
 
-    Raises WeightsError if there is none, several, one that is damaged, or a pickle.
+    Of files that PyTorch wrote, nothing but tensors is read. Raises WeightsError if there is no file, several of which
+    none is named, one that is damaged, or one that holds anything else.
     """
     file = _find(path, weight_name)
     tensors, header = _read(file)
@@ -47,23 +50,23 @@ def open_lora(path: Path, weight_name: str | None = None) -> LoraFile:
 
 def _find(path: Path, weight_name: str | None) -> Path:
     file = path / weight_name if weight_name and path.is_dir() else path
-    if file.suffix in PICKLES:
-        raise WeightsError(_no_pickles(file))
     if file.is_file():
         return file
     if not file.is_dir():
         raise WeightsError(f"{file}: there is no such file. {_contents(file.parent)}")
-    names = sorted(entry.name for entry in file.glob("*.safetensors"))
-    known = [name for name in (DIFFUSERS_NAME, PEFT_NAME) if name in names] or names
+    found = sorted(entry.name for entry in file.iterdir() if entry.suffix in (SAFETENSORS, *PICKLES))
+    names = [name for name in found if name.endswith(SAFETENSORS)] or found
+    known = [name for name in names if Path(name).with_suffix(SAFETENSORS).name in (DIFFUSERS_NAME, PEFT_NAME)] or names
     if len(known) == 1:
         return file / known[0]
     if len(known) > 1:
         raise WeightsError(f"{file}: holds several LoRAs, {', '.join(known)}. Say which by weight_name.")
-    pickles = [entry for entry in sorted(file.iterdir()) if entry.suffix in PICKLES]
-    raise WeightsError(_no_pickles(pickles[0]) if pickles else f"{file}: no .safetensors here. {_contents(file)}")
+    raise WeightsError(f"{file}: no {SAFETENSORS} here. {_contents(file)}")
 
 
 def _read(file: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    if file.suffix in PICKLES:
+        return read_pickle(file), {}
     try:
         with safe_open(file, framework="np") as opened:
             tensors = {key: np.asarray(opened.get_tensor(key), np.float32) for key in opened.keys()}  # noqa: SIM118
@@ -82,16 +85,6 @@ def _part_configs(file: Path, header: Mapping[str, str]) -> dict[str, Any] | Non
     if not isinstance(settings, dict):
         raise WeightsError(f"{file}: {METADATA} in its header is no JSON object. Fetch it again.")
     return settings
-
-
-def _no_pickles(file: Path) -> str:
-    made = file.with_suffix(".safetensors").name
-    return (
-        f"{file}: is a pickle, which may run code when it is read; only safetensors are. Where PyTorch is installed,\n"
-        f'  python -c "import torch, safetensors.torch as s; '
-        f"s.save_file(torch.load('{file.name}', weights_only=True), '{made}')\"\n"
-        f"makes one of it."
-    )
 
 
 def _contents(folder: Path) -> str:
