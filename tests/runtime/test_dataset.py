@@ -20,7 +20,6 @@ from mdctl.runtime.watchdog import Watchdog
 from mdctl.spec.buckets import Size
 from mdctl.spec.errors import DataError, SpecError
 from mdctl.spec.outputs import DATA
-from mdctl.spec.shapes import Strides
 from mdctl.spec.training import DataSpec
 from tests.data.pictures import SHAPES, told, write_pictures, write_vae
 from tests.runtime.clips import FPS, NUM_CLIPS, SMALL_CLIP, write_clip
@@ -137,6 +136,9 @@ class Family:
     def load_codec(self, repository):
         return SimpleNamespace(encode=lambda videos: videos[:, :, :2, :2])
 
+    def text_folders(self, repository):
+        return ("text_encoder", "tokenizer")
+
     def load_text(self, repository, dtype):
         return lambda captions: {"text": np.array([[[len(caption)]] for caption in captions], np.float32)}
 
@@ -170,7 +172,6 @@ def open_data(tmp_path):
             model=SimpleNamespace(activations_dtype="float32"),
             training=SimpleNamespace(seed=0),
             layout=SimpleNamespace(global_batch=GLOBAL_BATCH),
-            catalogue_model=SimpleNamespace(name="a model", pixel_strides=Strides(1, 8, 8)),
         )
         around = SimpleNamespace(spec=spec, output=epath.Path(tmp_path / "out"), progress=0, peers=Peers())
         notes = Notes()
@@ -243,8 +244,3 @@ def test_a_network_is_told_of_framings_only_where_it_listens(pictures, open_data
     dataset, _ = open_data(pictures, PICTURE, framing=told)
     assert dataset.load(3, 0)["conditioning"]["sizes"].tolist() == [20, 50, 0, 24, 32, 32]
     assert dataset.dropped["sizes"].tolist() == [32, 32, 0, 0, 32, 32]
-
-
-def test_buckets_that_the_model_cannot_take_are_refused(pictures, open_data):
-    with pytest.raises(SpecError, match=r"data\.buckets\.step 12 is not a multiple of the 8 pixels .* use 8 or 16"):
-        open_data(pictures, PICTURE, buckets={"step": 12})

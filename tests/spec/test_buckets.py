@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdctl.spec.buckets import Buckets, Size, misfit, nearest
-from mdctl.spec.catalogue import find_model
+from mdctl.spec.buckets import Buckets, Size, nearest
 
 SQUARE = Size(1024, 1024)
 
@@ -54,12 +53,3 @@ def test_of_two_sizes_as_near_the_larger_is_taken_and_then_the_higher() -> None:
     assert nearest(Size(10, 10), (Size(64, 128), Size(128, 64))) == Size(128, 64)
     assert nearest(Size(10, 10), (Size(64, 128), Size(256, 128))) == Size(256, 128)
     assert nearest(Size(20, 10), (Size(64, 32), Size(128, 64))) == Size(128, 64)
-
-
-def test_a_step_must_be_one_of_the_models() -> None:
-    model = find_model("wan2.1-t2v-tiny")
-    assert misfit(Buckets(), model) is None
-    assert misfit(Buckets(step=24), model) == (
-        "data.buckets.step 24 is not a multiple of the 16 pixels that a position of wan2.1-t2v-tiny spans; use 16 or 32"
-    )
-    assert (misfit(Buckets(step=8), model) or "").endswith("use 16")

@@ -41,6 +41,16 @@ TINY = {"name": "wan2.1-t2v-tiny", "weights": "demo/model"}
         ),
         ({"data": {"type": "synthetic", "synthetic": {"frames": 80}}}, "data.synthetic.frames 80 is not 4k + 1"),
         (
+            {"data": {"buckets": {"step": 24}}},
+            "data.buckets.step 24 is not a multiple of 16, the pixels that a position of wan2.1-t2v-14b spans; "
+            "use 16 or 32",
+        ),
+        (
+            {"data": {"crop": "random"}},
+            "crop random takes another part of a clip each time, but cacheLatents true keeps the latents of one; "
+            "add data.cacheLatents=false, or use crop center",
+        ),
+        (
             {"task": "generate", "slice": "v6e-8", "numSlices": 4, "mesh": {"dcn": {"data": 4}}},
             "mesh.dcn: data 4, but each of the 4 slices generates alone, and no mesh spans two; leave mesh.dcn out",
         ),

@@ -14,12 +14,10 @@ is least; of two as near the one with more pixels, then the higher one. Whole nu
 """
 
 from fractions import Fraction
-from math import lcm
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from mdctl.spec.catalogue import CatalogueModel
 from mdctl.spec.part import Part
 
 
@@ -62,16 +60,3 @@ def nearest(image: Size, sizes: tuple[Size, ...]) -> Size:
         return max(ratio, 1 / ratio), -size.height * size.width, -size.height
 
     return min(sizes, key=distance)
-
-
-def misfit(buckets: Buckets, model: CatalogueModel) -> str | None:
-    """Return why a model cannot take the sizes of buckets, or None."""
-    stride = lcm(model.pixel_strides.height, model.pixel_strides.width)
-    if buckets.step % stride == 0:
-        return None
-    lower = buckets.step // stride * stride
-    fits = " or ".join(str(step) for step in (lower, lower + stride) if step)
-    return (
-        f"data.buckets.step {buckets.step} is not a multiple of the {stride} pixels that a position of {model.name} "
-        f"spans; use {fits}"
-    )

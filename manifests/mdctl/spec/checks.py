@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from math import lcm
 from pathlib import PurePosixPath
 from posixpath import normpath
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ def problems(spec: "JobSpec") -> list[str]:
         *_heads(spec, model),
         *_process(spec, model),
         *_picture(spec),
+        *_buckets(spec, model),
         *_mesh_and_batch(spec),
         *_task(spec),
         *_weights(spec),
@@ -119,6 +121,15 @@ def _picture(spec: "JobSpec") -> Iterator[str]:
         yield (
             f"sampling.strength {sampling.strength} of {sampling.steps} steps is less than one step; "
             f"use at least {1 / sampling.steps:.3g}, or more steps"
+        )
+
+
+def _buckets(spec: "JobSpec", model: CatalogueModel) -> Iterator[str]:
+    buckets, stride = spec.data.buckets, lcm(model.pixel_strides.height, model.pixel_strides.width)
+    if buckets is not None and buckets.step % stride:
+        yield (
+            f"data.buckets.step {buckets.step} is not a multiple of {stride}, the pixels that a position of "
+            f"{model.name} spans; use {neighbours(buckets.step, stride)}"
         )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from mdctl.data.bucketed_order import BucketedOrder
@@ -22,7 +23,7 @@ from mdctl.runtime.network import Network
 from mdctl.runtime.preparation import Preparation
 from mdctl.runtime.progress import progress_report
 from mdctl.runtime.task import Surroundings
-from mdctl.spec.buckets import Size, misfit
+from mdctl.spec.buckets import Size
 from mdctl.spec.errors import DataError, SpecError
 from mdctl.spec.job import JobSpec
 from mdctl.spec.model import join
@@ -38,9 +39,11 @@ def open_dataset(around: Surroundings, network: Network) -> Dataset:
     if around.spec.data.type == "synthetic":
         return open_synthetic(around.spec, network)
     assert network.repository is not None
+    cfg = network.family.configure(around.spec.catalogue_model, network.repository)
+    framing = partial(network.family.framing, cfg)
     with progress_report(around.console, "data set") as show:
         preparation = Preparation(peers=around.peers, watchdog=around.watchdog, patience=around.patience, show=show)
-        return open_folder(around, network.family, network.repository, preparation)
+        return open_folder(around, network.family, network.repository, preparation, framing)
 
 
 def open_synthetic(spec: JobSpec, network: Network) -> Dataset:
@@ -96,17 +99,9 @@ def open_folder(
 
 
 def treatment_of(spec: JobSpec) -> Treatment:
-    """Return what the spec wants done to clips that are trained on.
-
-    Raises:
-        SpecError: the model cannot take the sizes of buckets.
-    """
-    data = spec.data
-    sizes: tuple[Size, ...] = ()
-    if data.buckets is not None:
-        if problem := misfit(data.buckets, spec.catalogue_model):
-            raise SpecError(problem)
-        sizes = data.buckets.sizes(Size(spec.video.height, spec.video.width))
+    """Return what the spec wants done to clips that are trained on."""
+    data, central = spec.data, Size(spec.video.height, spec.video.width)
+    sizes = () if data.buckets is None else data.buckets.sizes(central)
     return Treatment(sizes=sizes, mirrors=data.flip, crops=data.crop == "random", is_kept=data.cache_latents)
 
 

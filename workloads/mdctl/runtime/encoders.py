@@ -12,8 +12,6 @@ from mdctl.models.family import Family, TextConditioning
 from mdctl.spec.errors import WeightsError
 from mdctl.spec.model import Dtype
 
-TEXT_FOLDERS = ("text_encoder", "tokenizer")
-
 
 class RepositoryEncoders:
     """A repository's VAE and text encoder, that of text in `dtype`."""
@@ -31,7 +29,9 @@ class RepositoryEncoders:
             pixels=self._moments if draws else self._latents,
             text=self._captions,
             pixels_fingerprint=f"{vae}/moments" if draws else vae,
-            text_fingerprint="/".join([*map(self._fingerprint, TEXT_FOLDERS), self._dtype]),
+            text_fingerprint="/".join(
+                [*map(self._fingerprint, self._family.text_folders(self._repository)), self._dtype]
+            ),
         )
 
     def leave(self, *, keep_codec: bool) -> None:
