@@ -26,6 +26,11 @@ def test_what_a_config_leaves_out_is_the_published_default() -> None:
     assert ControlNetConfig.from_published({}) == ControlNetConfig(unet=UNetConfig())
 
 
+def test_null_where_published_files_have_it_is_as_good_as_left_out() -> None:
+    published = ControlNetConfig.sdxl().to_published()
+    assert ControlNetConfig.from_published({**published, "upcast_attention": None}) == ControlNetConfig.sdxl()
+
+
 @pytest.mark.parametrize("name", ["controlnet-sd15", "controlnet-sd21", "controlnet-sdxl"])
 def test_the_settings_written_are_those_that_the_published_class_has(name: str) -> None:
     names = {key for key in ControlNetConfig.sd15().to_published() if not key.startswith("_")}

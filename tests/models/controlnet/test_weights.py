@@ -62,12 +62,11 @@ def by_name(params: Any) -> dict[str, jax.Array]:
 
 
 @cache
-def new_params(dtype: str = "float32") -> Any:
+def new_params() -> Any:
     """Return those of a new ControlNet, the tiny one."""
 
     def create() -> Any:
-        execution = Execution(param_dtype=jnp.dtype(dtype))
-        return nnx.state(ControlNet(ControlNetConfig.tiny(), execution=execution, rngs=nnx.Rngs(1)))
+        return nnx.state(ControlNet(ControlNetConfig.tiny(), execution=PLAIN, rngs=nnx.Rngs(1)))
 
     return jax.jit(create).lower().compile(compiler_options=QUICKLY)()
 
@@ -97,10 +96,10 @@ def test_what_starts_from_a_unet_says_nothing_yet() -> None:
 
 def test_a_start_takes_the_dtype_of_what_is_trained_and_shares_no_memory() -> None:
     unet = unet_params(UNetConfig.tiny())
-    started = from_unet(unet, new_params())
+    started = from_unet(unet, jax.tree.map(jnp.copy, new_params()))
     jax.tree.map(lambda leaf: leaf.delete(), started)
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(unet))
-    halved = from_unet(unet, new_params("bfloat16"))
+    halved = from_unet(unet, jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), new_params()))
     assert {leaf.dtype for leaf in jax.tree.leaves(halved)} == {jnp.dtype("bfloat16")}
 
 
