@@ -104,8 +104,8 @@ class ConditionEmbedding(nnx.Module):
 
 def scaled(residuals: Residuals, scale: ArrayLike) -> Residuals:
     """Return residuals times a number: at 0 the condition counts for nothing, at 1 for what it was trained for."""
-    down, mid = ([x * jnp.asarray(scale, x.dtype) for x in images] for images in (residuals.down, [residuals.mid]))
-    return Residuals(down, mid[0])
+    *down, mid = [x * jnp.asarray(scale, x.dtype) for x in (*residuals.down, residuals.mid)]
+    return Residuals(down, mid)
 
 
 def combined(residuals: Sequence[Residuals]) -> Residuals:
