@@ -102,3 +102,16 @@ def test_a_setting_that_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"_class_name": "BlockPCA", "rotation": true}')
     with pytest.raises(WeightsError, match="rotation"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_where_a_latent_spans_one_frame_all_blocks_are_of_one_kind(frames: int, tmp_path: Path) -> None:
+    pictures = clips(frames)
+    model = fit(pictures, BlockPCAConfig(temporal_stride=1, spatial_stride=4, latent_channels=12))
+    latents = model.to_latents(jnp.asarray(pictures))
+    assert latents.shape == (3, frames, 8, 10, 12)
+    assert float(jnp.std(latents)) == pytest.approx(1, abs=1e-3)
+    np.testing.assert_array_equal(model.first.directions[...], model.rest.directions[...])
+    assert float(jnp.abs(model.to_pixels(latents) - pictures).max()) < 0.2
+    save(model, tmp_path)
+    np.testing.assert_array_equal(load(tmp_path).to_latents(jnp.asarray(pictures)), latents)

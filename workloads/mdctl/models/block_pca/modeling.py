@@ -1,6 +1,7 @@
 """A causal block PCA: the best linear codec of its strides, fitted in closed form.
 
-The first frame is cut into blocks of 1 x 8 x 8 pixels, the others into blocks of 4 x 8 x 8. With a block as a vector x,
+The first frame is cut into blocks of 1 x 8 x 8 pixels, the others into blocks of 4 x 8 x 8 (where a latent spans one
+frame, as in a codec of pictures, all blocks are of one kind, and so are both matrices). With a block as a vector x,
 the mean m of such blocks, and as columns of P the first eigenvectors of their covariance,
 
     z = P^T (x - m) / s            (1)  encode
@@ -72,8 +73,13 @@ class Basis(nnx.Module):
 
 
 def fit(clips_NTHWC: Float[np.ndarray, "N T H W 3"], cfg: BlockPCAConfig) -> BlockPCA:
-    """Fit a codec to clips in [-1, 1], all of one shape with T = 1 + 4n > 1; the same clips give the same codec."""
+    """Fit a codec to clips in [-1, 1], all of one shape with T = 1 + 4n > 1; the same clips give the same codec.
+
+    With a temporal stride of 1, T may be 1 as well.
+    """
     kinds = [rearrange(blocks, "n t h w x -> (n t h w) x") for blocks in cut(clips_NTHWC, cfg.strides)]
+    if cfg.temporal_stride == 1:
+        kinds = [np.concatenate(kinds)] * 2
     bases = [principal(blocks.astype(np.float64), cfg.latent_channels) for blocks in kinds]
     latents = np.concatenate([(blocks - mean) @ basis for blocks, (mean, basis) in zip(kinds, bases, strict=True)])
     model = BlockPCA(cfg)
