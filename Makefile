@@ -43,6 +43,20 @@ demo: $(TEST) ## train a small Wan on real clips, then sample videos from it
 	$(RUN)mdctl generate --local
 	$(RUN)python -m mdctl.demo report
 
+UNTRAINED := outputs/picture-untrained
+HELD_OUT := outputs/picture-held-out
+
+.PHONY: picture
+picture: $(TEST) ## train a small text-to-image model on 192 pictures that npm fetches, then sample it: half an hour
+	$(RUN)python -m mdctl.demo picture prepare
+	$(RUN)mdctl submit train-sd15 --local
+	$(RUN)mdctl generate --model sd-tiny --local
+	$(RUN)mdctl generate --model sd-tiny --local --output-dir $(UNTRAINED) \
+		model.checkpoint=null model.initialisation=random
+	$(RUN)mdctl generate --model sd-tiny --local --output-dir $(HELD_OUT) \
+		--prompts-file picture/held_out.txt sampling.samplesPerPrompt=8
+	$(RUN)python -m mdctl.demo picture report --untrained $(UNTRAINED) --held-out $(HELD_OUT)
+
 .PHONY: test
 test: check ## everything that CI runs
 	$(RUN)pytest -n 2

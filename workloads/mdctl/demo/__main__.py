@@ -1,14 +1,13 @@
-"""The entry point of the demo's two verbs."""
+"""The entry point of the demo's two verbs, and of those about pictures."""
 
 import argparse
 import sys
 from pathlib import Path
 
+from mdctl.demo.picture.verbs import NOT_GOOD_ENOUGH, add_verbs
 from mdctl.spec.errors import MdctlError
 from mdctl.spec.outputs import JOB
 from mdctl.spec.reading import read_job
-
-NOT_GOOD_ENOUGH = 1
 
 
 def main() -> int:
@@ -40,7 +39,7 @@ def run_report(arguments: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m mdctl.demo", description="What make demo prepares and reports.")
+    parser = argparse.ArgumentParser(prog="python -m mdctl.demo", description="What demos prepare and report.")
     verbs = parser.add_subparsers(required=True)
     prepare = verbs.add_parser("prepare", help="fetch three films, cut clips, and write a model folder")
     prepare.add_argument("--output", type=Path, default=Path("demo"))
@@ -50,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--run", type=Path, default=Path("outputs/generate-wan"), help="output of mdctl generate")
     report.add_argument("--sheet", type=Path, default=Path("outputs/demo.png"))
     report.set_defaults(run_verb=run_report)
+    picture = verbs.add_parser("picture", help="the same for make picture: a small text-to-image model of 192 pictures")
+    add_verbs(picture.add_subparsers(required=True))
     return parser
 
 

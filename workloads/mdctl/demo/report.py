@@ -1,10 +1,8 @@
 """Hold what `mdctl generate` made of the captions against the clips, and say honestly how near it came."""
 
-import json
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,13 +12,12 @@ from mdctl.data.captions import Listed, listed_clips
 from mdctl.data.files import write_whole
 from mdctl.data.video import Decoding, decode, encode_png, to_bytes, to_model
 from mdctl.demo.measure import ENOUGH, Findings, Videos, measure
+from mdctl.demo.samples import sample_files
 from mdctl.inference.contact_sheet import Row, contact_sheet
 from mdctl.inference.generate import generate
 from mdctl.models.family import find_family
 from mdctl.parallel.mesh import make_mesh
-from mdctl.spec.errors import DataError
 from mdctl.spec.job import JobSpec
-from mdctl.spec.outputs import SAMPLES
 from mdctl.spec.shapes import PixelShape
 from mdctl.storage.repository import local_repository
 
@@ -36,9 +33,9 @@ def report(spec: JobSpec, clips_folder: Path, run: Path, sheet: Path) -> bool:
     decoding = Decoding(PixelShape(spec.video.frames, spec.video.height, spec.video.width), spec.video.fps)
     listed = listed_clips(epath.Path(clips_folder))
     clips = _stack({clip.name: clips_folder / clip.name for clip in listed}, decoding)
-    samples = _stack(sample_files(run, listed), decoding)
+    samples = _stack(own_samples(run, listed), decoding)
     generate(untrained(spec), make_mesh(spec.layout), epath.Path(run / UNTRAINED), lambda done, total: None)
-    without_training = _stack(sample_files(run / UNTRAINED, listed), decoding)
+    without_training = _stack(own_samples(run / UNTRAINED, listed), decoding)
     findings = measure(samples, clips, without_training, through_codec(spec, clips))
     rows = [
         Row(clip.caption, [to_bytes(video), to_bytes(sample)])
@@ -51,13 +48,10 @@ def report(spec: JobSpec, clips_folder: Path, run: Path, sheet: Path) -> bool:
     return findings.passed
 
 
-def sample_files(run: Path, listed: list[Listed]) -> dict[str, Path]:
+def own_samples(run: Path, listed: list[Listed]) -> dict[str, Path]:
     """Return the sample of each clip's caption; raises DataError if there is none."""
-    records: list[Mapping[str, Any]] = [json.loads(file.read_text()) for file in (run / SAMPLES).glob("*.json")]
-    files = {record["prompt"]: run / SAMPLES / record["file"] for record in records}
-    if missing := [clip.caption for clip in listed if clip.caption not in files]:
-        raise DataError(f"{run} has no sample of {missing[0]!r}. Run mdctl generate with all captions as its prompts.")
-    return {clip.name: files[clip.caption] for clip in listed}
+    files = sample_files(run, [clip.caption for clip in listed])
+    return {clip.name: files[clip.caption][-1] for clip in listed}
 
 
 def untrained(spec: JobSpec) -> JobSpec:
