@@ -54,7 +54,7 @@ def run(repository: Path) -> Run:
     """Return the request as a function of what may be asked otherwise."""
     family = find_family(MODEL)
     denoiser = family.denoiser(family.configure(MODEL, repository), Execution.plain())
-    params, encode = denoiser.load(repository, None), family.load_text(repository, "float32")
+    params, encode = denoiser.load(repository, None), denoiser.load_text(repository, "float32")
     null = jax.tree.map(lambda leaf: leaf[0], encode([REQUEST["negative_prompt"]]))
     scan = jax.jit(partial(sample, denoiser.denoise), static_argnames="guidance")
 

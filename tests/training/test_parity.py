@@ -23,7 +23,7 @@ CLIP_NORM = 1.45
 
 
 def loss(
-    params: Params, step: Int32[Array, ""], batch: GlobalBatch, null_conditioning: Conditioning
+    params: Params, step: Int32[Array, ""], batch: GlobalBatch, null_conditioning: Conditioning, frozen: Params = None
 ) -> Float32[Array, ""]:
     x, y = jnp.asarray(ARRAYS["x"])[step], jnp.asarray(ARRAYS["y"])[step]
     hidden = jnp.tanh(jnp.matmul(x, params["kernel_in"], precision="highest") + params["bias_in"][None])

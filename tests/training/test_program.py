@@ -42,8 +42,14 @@ def drawn(abstract: Any) -> Any:
     return jax.tree.map(draw, abstract)
 
 
+def begun(compiled: TrainingProgram) -> Any:
+    """Return the state before the first step."""
+    trained, _ = compiled.split(compiled.denoiser.begin(None, compiled.shardings, jax.random.key(0)))
+    return compiled.begin(trained)
+
+
 def after_one_step(compiled: TrainingProgram) -> tuple[Any, Any]:
-    state = compiled.begin(compiled.draw(jax.random.key(0)))
+    state = begun(compiled)
     state, metrics = compiled.step(state, drawn(compiled.batch), drawn(compiled.null_conditioning))
     return state, metrics
 
@@ -71,7 +77,7 @@ def test_a_step_over_a_mesh_is_the_step_of_one_device(alone: TrainingProgram, sh
 
 
 def test_moments_and_average_lie_as_the_parameters(sharded: TrainingProgram) -> None:
-    shardings = jax.tree.leaves(sharded.param_shardings)
+    shardings = jax.tree.leaves(sharded.shardings)
     assert not all(sharding.is_fully_replicated for sharding in shardings)
     assert [leaf.sharding for leaf in jax.tree.leaves(sharded.state.ema)] == shardings
     cut = [leaf.sharding for leaf in jax.tree.leaves(sharded.state.opt_state) if leaf.ndim]
@@ -79,7 +85,7 @@ def test_moments_and_average_lie_as_the_parameters(sharded: TrainingProgram) -> 
 
 
 def test_a_step_keeps_its_arguments_shapes_and_layout(sharded: TrainingProgram) -> None:
-    state = sharded.begin(sharded.draw(jax.random.key(0)))
+    state = begun(sharded)
     kept = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.sharding), sharded.state)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.sharding), state) == kept
 

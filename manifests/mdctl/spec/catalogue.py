@@ -34,6 +34,8 @@ class CatalogueModel:
     vae: Strides
     patch: Strides
     max_text_tokens: int
+    trainable_text: bool
+    """Whether its text encoders can be trained along."""
 
     @property
     def makes_pictures(self) -> bool:
@@ -63,6 +65,7 @@ def _wan21(name: str, weights: str | None, num_heads: int) -> CatalogueModel:
         vae=Strides(4, 8, 8),
         patch=Strides(1, 2, 2),
         max_text_tokens=512,
+        trainable_text=False,
     )
 
 
@@ -79,6 +82,7 @@ def _stable_diffusion(name: str, recipes: str, weights: str | None, num_heads: i
         vae=Strides(1, 8, 8),
         patch=Strides(1, 1, 1),
         max_text_tokens=77,
+        trainable_text=True,
     )
 
 

@@ -32,6 +32,7 @@ def problems(spec: "JobSpec") -> list[str]:
         *(_size("data.synthetic", spec.data.synthetic, model) if spec.data.type == "synthetic" else ()),
         *_heads(spec, model),
         *_process(spec, model),
+        *_trained(spec, model),
         *_picture(spec),
         *_buckets(spec, model),
         *_mesh_and_batch(spec),
@@ -108,6 +109,15 @@ def _process(spec: "JobSpec", model: CatalogueModel) -> Iterator[str]:
             f"training.objective.timeBias is for timeDensity 'uniform' without the weighting 'bell', and the spec has "
             f"{objective.time_density!r} and {objective.weighting!r}; change these, or leave timeBias out"
         )
+
+
+def _trained(spec: "JobSpec", model: CatalogueModel) -> Iterator[str]:
+    """Yield what cannot be trained, or not together."""
+    training = spec.training
+    if training.text_encoder is not None and not model.trainable_text:
+        yield f"training.textEncoder is not implemented for {model.name}, only for Stable Diffusion; set it to null"
+    if training.text_encoder is not None and training.lora is not None:
+        yield "training.lora leaves the model as it is, and training.textEncoder trains a part of it; keep one"
 
 
 def _picture(spec: "JobSpec") -> Iterator[str]:

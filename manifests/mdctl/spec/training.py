@@ -168,6 +168,23 @@ class Evaluation(Part):
     """Parts of [0, 1] in which the held-out loss is reported."""
 
 
+class TextEncoderTraining(Part):
+    """The text encoders, trained along with the denoiser."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-6
+    """At its peak; warm-up and decay are the schedule's."""
+
+
+class Lora(Part):
+    """Train two thin matrices beside each of some layers, and leave the model as it is."""
+
+    rank: Annotated[int, Field(ge=1, le=1024)] = 16
+    alpha: Annotated[float, Field(gt=0)] = 16.0
+    """What they add is scaled by alpha / rank."""
+    targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
+    """How the published names of these layers end."""
+
+
 class Training(Part):
     """How long, from which seed, and in how many pieces."""
 
@@ -176,6 +193,10 @@ class Training(Part):
     gradient_accumulation: Count = 1
     """Pieces in which one step's batch is computed."""
     log_every: Count = 10
+    text_encoder: TextEncoderTraining | None = None
+    """Null leaves the text encoders as they are, and encodes each caption once."""
+    lora: Lora | None = None
+    """Null trains every parameter."""
     objective: Objective = Objective()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()

@@ -37,7 +37,7 @@ def open_repository(repository: Path) -> Run:
     """Return the reference's request as a function of what may be asked otherwise."""
     cfg = FAMILY.configure(MODEL, repository)
     denoiser = FAMILY.denoiser(cfg, Execution.plain())
-    params, encode = denoiser.load(repository, None), FAMILY.load_text(repository, "float32")
+    params, encode = denoiser.load(repository, None), denoiser.load_text(repository, "float32")
     scan = jax.jit(partial(sample, denoiser.denoise), static_argnames="guidance")
 
     def run(
@@ -51,7 +51,7 @@ def open_repository(repository: Path) -> Run:
         sampler, _ = FAMILY.sampler(Sampling(steps=REQUEST["steps"], **sampling), repository)
         told = {
             name: np.broadcast_to(value, (len(prompts), *value.shape))
-            for name, value in FAMILY.framing(cfg, framed).items()
+            for name, value in denoiser.framing(framed).items()
         }
         null = jax.tree.map(lambda leaf: leaf[0], {**encode([negative]), **told})
         made: jax.Array = scan(params, sampler, start, {**encode(prompts), **told}, null, guidance=guidance)

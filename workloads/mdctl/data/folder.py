@@ -26,7 +26,7 @@ from mdctl.data.cache import Cache, pack, unpack
 from mdctl.data.dataset import Conditioning, Dataset, Example
 from mdctl.data.draws import latent_noise
 from mdctl.data.files import digest
-from mdctl.data.framing import Framed, framed, neutral
+from mdctl.data.framing import Framed, framed
 from mdctl.data.index import Clip, Index, read_clip
 from mdctl.data.order import Order
 from mdctl.data.treatment import Treatment
@@ -97,8 +97,8 @@ class FolderSource:
         return self._example(clip, self.decoding, found[MEAN if STD in found else LATENTS])
 
     def dropped(self) -> Conditioning:
-        """Return the conditioning of the empty caption, for a clip that has the wanted size already."""
-        return {**self._captioned(""), **(self.framing(neutral(self.decoding.size)) if self.framing else {})}
+        """Return the conditioning of the empty caption; how a clip is framed is no matter of its caption."""
+        return self._captioned("")
 
     def trained(self, clip: Clip) -> Decoding:
         """Return how a clip is decoded to be trained on, but for what is drawn for each row."""

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,18 +28,22 @@ from mdctl.inference.picture import read_picture
 from mdctl.inference.program import Draw, HostConditioning, HostNegative, SamplingProgram, make_sampling_program
 from mdctl.inference.samples import Origin, Wanted, commit_sample, encode, read_records
 from mdctl.models.codec import Codec
-from mdctl.models.family import Denoiser, Family, find_family
+from mdctl.models.family import Denoiser, TextEncode, find_family
+from mdctl.networks.opening import open_network
+from mdctl.networks.parts import split, together
 from mdctl.parallel.choice import make_execution
 from mdctl.parallel.rules import parameter_shardings
 from mdctl.spec.buckets import Size
 from mdctl.spec.errors import SpecError
 from mdctl.spec.job import JobSpec
-from mdctl.spec.model import Dtype, join
-from mdctl.spec.outputs import CHECKPOINTS
+from mdctl.spec.model import join
+from mdctl.spec.outputs import CHECKPOINTS, JOB
+from mdctl.spec.reading import parse_job, parse_mapping
 from mdctl.spec.shapes import PixelShape
 from mdctl.spec.shard import WHOLE, Shard
 from mdctl.storage.checkpoints import load_item, newest_whole
 from mdctl.storage.once import look, withdraw
+from mdctl.storage.output import as_path, file_errors
 from mdctl.storage.repository import local_repository
 
 logger = logging.getLogger(__name__)
@@ -74,7 +77,7 @@ def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Done, shard: S
     if wanted and first:
         withdraw(manifest_file(output), manifest)
     if wanted:
-        opened = open_sampling(spec, family, repository, mesh, sampler)
+        opened = open_sampling(spec, repository, open_denoiser(spec, repository, mesh), sampler, mesh)
         make(opened, wanted, made_from, output, done)
     if first:
         there = write_manifest(output, everything, made_from)
@@ -87,37 +90,34 @@ class OpenSampling:
     """All that makes samples of a spec but the parameters; compiled on first use, encoders loaded when needed."""
 
     spec: JobSpec
-    family: Family
     repository: Path
     denoiser: Denoiser
     program: SamplingProgram
     framing: HostNegative
+    load_codec: Callable[[], Codec]
 
     def encode(self, prompts: Sequence[str]) -> tuple[HostConditioning, HostNegative]:
         """Return the conditioning of prompts, and of the negative one; encoders are loaded for it and dropped."""
         texts = [*prompts, self.spec.sampling.negative_prompt]
-        encoded = encode_prompts(self.family, self.repository, texts, self.spec.model.activations_dtype)
+        encode = self.denoiser.load_text(self.repository, self.spec.model.activations_dtype)
+        encoded = encode_prompts(encode, texts)
         told = {name: np.broadcast_to(value, (len(texts), *value.shape)) for name, value in self.framing.items()}
         conditioning = {**encoded, **told}
         return conditioning, {name: values[-1] for name, values in conditioning.items()}
 
 
-def open_sampling(
-    spec: JobSpec, family: Family, repository: Path, mesh: Mesh, sampler: Sampler, denoiser: Denoiser | None = None
-) -> OpenSampling:
-    """Return what makes samples; `denoiser` is the spec's network, where it is open already."""
-    cfg = family.configure(spec.catalogue_model, repository)
-    denoiser = denoiser or open_denoiser(spec, family, cfg, mesh)
-    size = made_size(spec)
+def open_sampling(spec: JobSpec, repository: Path, denoiser: Denoiser, sampler: Sampler, mesh: Mesh) -> OpenSampling:
+    """Return what makes samples of a network."""
+    family, size = find_family(spec.catalogue_model), made_size(spec)
     guidance = Guidance(spec.sampling.guidance, spec.sampling.guidance_rescale)
     shape = family.latent_shape(spec.catalogue_model, size)
     return OpenSampling(
         spec=spec,
-        family=family,
         repository=repository,
         denoiser=denoiser,
         program=make_sampling_program(denoiser.denoise, sampler, guidance, shape, mesh, batch=spec.layout.global_batch),
-        framing=family.framing(cfg, neutral(Size(size.height, size.width))),
+        framing=denoiser.framing(neutral(Size(size.height, size.width))),
+        load_codec=lambda: family.load_codec(repository),
     )
 
 
@@ -128,7 +128,7 @@ def make(opened: OpenSampling, wanted: Sequence[Wanted], made_from: Origin, outp
     logger.info("sampling", extra={"fields": fields, "shared": True})
     conditioning, negative = opened.encode([each.prompt for each in wanted])
     params = load_params(spec, opened.denoiser, opened.repository, program.mesh, made_from.step)
-    codec = opened.family.load_codec(opened.repository)
+    codec = opened.load_codec()
     picture = read_picture(spec.sampling, made_size(spec), codec)
     batches = program(params, conditioning, negative, [each.draw for each in wanted], picture)
     for count, samples in enumerate(batches, start=1):
@@ -175,9 +175,8 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower())[:48].strip("-") or "empty"
 
 
-def encode_prompts(family: Family, repository: Path, prompts: Sequence[str], dtype: Dtype) -> HostConditioning:
-    """Return the conditioning of prompts as host arrays; the encoder is loaded for it and dropped."""
-    encode = family.load_text(repository, dtype)
+def encode_prompts(encode: TextEncode, prompts: Sequence[str]) -> HostConditioning:
+    """Return the conditioning of prompts as host arrays."""
     parts = [
         jax.tree.map(np.asarray, encode(prompts[start : start + PROMPTS_AT_A_TIME]))
         for start in range(0, len(prompts), PROMPTS_AT_A_TIME)
@@ -185,13 +184,30 @@ def encode_prompts(family: Family, repository: Path, prompts: Sequence[str], dty
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def open_denoiser(spec: JobSpec, family: Family, cfg: Any, mesh: Mesh) -> Denoiser:
-    """Return the spec's network over the mesh."""
+def open_denoiser(spec: JobSpec, repository: Path, mesh: Mesh) -> Denoiser:
+    """Return the spec's network over the mesh, as the run had it whose checkpoint is read."""
     model = spec.model
     execution = make_execution(
         mesh, attention=spec.attention, remat="none", dtype=model.activations_dtype, param_dtype=model.weights_dtype
     )
-    return family.denoiser(cfg, execution)
+    training = None if model.checkpoint is None else trained_job(model.checkpoint).training
+    return open_network(spec.catalogue_model, repository, execution, training)
+
+
+def trained_job(directory: str) -> JobSpec:
+    """Return the job whose output directory this is.
+
+    Raises:
+        SpecError: there is none.
+    """
+    path = as_path(join(directory, JOB))
+    try:
+        text = path.read_text()
+    except file_errors(directory) as error:
+        raise SpecError(
+            f"model.checkpoint: {path} cannot be read ({error}); name a training job's outputDir"
+        ) from error
+    return parse_job(parse_mapping(text, where=str(path)), where=str(path)).spec
 
 
 def trained_step(spec: JobSpec) -> int | None:
@@ -213,12 +229,12 @@ def trained_step(spec: JobSpec) -> int | None:
 
 
 def load_params(spec: JobSpec, denoiser: Denoiser, repository: Path, mesh: Mesh, step: int | None) -> Params:
-    """Return the network's parameters: of the checkpoint at `step`, or the repository's, or drawn anew."""
+    """Return the network's parameters: those of the checkpoint at `step`, the others the repository's or drawn anew."""
     shardings = parameter_shardings(mesh, denoiser.abstract, denoiser.layout)
+    key = jax.random.key(spec.training.seed) if spec.model.initialisation == "random" else None
+    begun = denoiser.begin(repository, shardings, key) if step is None or denoiser.frozen else None
     if step is None:
-        if spec.model.initialisation == "random":
-            return jax.jit(denoiser.init, out_shardings=shardings)(jax.random.key(spec.training.seed))
-        return denoiser.load(repository, shardings)
+        return begun
 
     def placed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
@@ -226,9 +242,10 @@ def load_params(spec: JobSpec, denoiser: Denoiser, repository: Path, mesh: Mesh,
     assert spec.model.checkpoint is not None
     directory = join(spec.model.checkpoint, CHECKPOINTS)
     averaged = spec.model.use_ema and (epath.Path(directory) / str(step) / "ema").exists()
-    return load_item(
-        directory, step, "ema" if averaged else "params", jax.tree.map(placed, denoiser.abstract, shardings)
-    )
+    whole = jax.tree.map(placed, denoiser.abstract, shardings)
+    wanted, _ = split(whole, denoiser.frozen)
+    trained = load_item(directory, step, "ema" if averaged else "params", wanted)
+    return together(trained, split(begun, denoiser.frozen)[1])
 
 
 def made_size(spec: JobSpec) -> PixelShape:

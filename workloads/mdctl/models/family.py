@@ -6,23 +6,24 @@ parameters. Adding a family is adding a folder and a line in `FAMILIES`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float32
 
-from mdctl.data.framing import Framing
+from mdctl.data.framing import Framed, neutral
 from mdctl.diffusion.denoise import Denoise, Params
 from mdctl.diffusion.process import Process
 from mdctl.diffusion.samplers.sampler import Sampler
 from mdctl.models.codec import Codec
+from mdctl.models.weights import Table
 from mdctl.parallel.execution import Execution
 from mdctl.parallel.rules import ParameterLayout
+from mdctl.spec.buckets import Size
 from mdctl.spec.catalogue import CatalogueModel
 from mdctl.spec.sampling import Sampling
 from mdctl.spec.shapes import LatentShape, PixelShape
@@ -31,12 +32,37 @@ TextConditioning = Mapping[str, Float32[Array, "B ..."]]
 """What prompts become: arrays with the prompts as leading dim."""
 
 
+TextEncode = Callable[[Sequence[str]], TextConditioning]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextEncoders:
+    """Text encoders as functions of their parameters, to be trained along.
+
+    `tokenize` gives arrays of one prompt's `shapes` each, in float32 as all conditioning is; `encode` is for a trace.
+    `load` fills the parameters, laid out by a tree of shardings like `abstract`.
+    """
+
+    encode: Callable[[Params, Mapping[str, Float32[Array, "B ..."]]], TextConditioning]
+    tokenize: TextEncode
+    shapes: Mapping[str, tuple[int, ...]]
+    abstract: Params
+    layout: ParameterLayout
+    load: Callable[[Any], Params]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Denoiser:
-    """A network as functions of its parameters, built for one execution.
+    """A network as functions of its parameters, built for one execution, and what it is conditioned on.
 
     `abstract` is the tree of parameters as ShapeDtypeStructs, `layout` their logical axes; `init` draws them from a key
-    and `load` fills them from a folder of published weights, laid out by a tree of shardings like `abstract`.
+    and `load` fills them from a folder of published weights, laid out by a tree of shardings like `abstract`. In a
+    published repository they are the folder `part`, by the names of `table`. Of the names at the top of the tree those
+    in `frozen` are not trained.
+
+    `conditioning` gives the arrays of a batch of so many samples: what `load_text` makes of prompts, and what `framing`
+    tells of how a picture was scaled and cut. `load_text` takes the dtype in which encoders are held and compute; what
+    it gives is float32 in any case, and depends on the folders `text_folders` of the repository.
     """
 
     denoise: Denoise
@@ -44,7 +70,26 @@ class Denoiser:
     layout: ParameterLayout
     init: Callable[[jax.Array], Params]
     load: Callable[[Path, Any], Params]
+    part: str
+    table: Table
     decay_mask: Callable[[Params], Any]
+    conditioning: Callable[[int], Mapping[str, jax.ShapeDtypeStruct]]
+    framing: Framed
+    load_text: Callable[[Path, DTypeLike], TextEncode]
+    text_folders: Callable[[Path], Sequence[str]]
+    frozen: frozenset[str] = frozenset()
+
+    @property
+    def told(self) -> frozenset[str]:
+        """Return the names of what `framing` tells."""
+        return frozenset(self.framing(neutral(Size(1, 1))))
+
+    def begin(self, repository: Path | None, shardings: Any, key: jax.Array | None) -> Params:
+        """Return parameters to begin with: drawn from a key, or without one loaded."""
+        if key is not None:
+            return jax.jit(self.init, out_shardings=shardings)(key)
+        assert repository is not None
+        return self.load(repository, shardings)
 
 
 class Settled(NamedTuple):
@@ -59,9 +104,8 @@ class Family:
     """What the rest of mdctl knows of a family of models. A repository is a folder in the Hugging Face layout.
 
     `process(model, repository)` and `configure(model, repository)` give what the denoiser was trained to undo and its
-    configuration: the repository's, or without one the catalogue's. `framing` is what the network is told, beside the
-    text, of how a picture was scaled and cut. `load_text` takes the dtype in which encoders are held and compute; what
-    it gives is float32 in any case, and depends on the folders `text_folders` of the repository.
+    configuration: the repository's, or without one the catalogue's. `text` opens the text encoders of a repository to
+    be trained along; None where this is not implemented.
     """
 
     process: Callable[[CatalogueModel, Path | None], Process]
@@ -69,11 +113,8 @@ class Family:
     latent_shape: Callable[[CatalogueModel, PixelShape], LatentShape]
     configure: Callable[[CatalogueModel, Path | None], Any]
     denoiser: Callable[[Any, Execution], Denoiser]
-    conditioning: Callable[[Any, int], Mapping[str, jax.ShapeDtypeStruct]]
-    framing: Callable[[Any, Framing], Mapping[str, Float32[np.ndarray, "..."]]]
-    load_text: Callable[[Path, DTypeLike], Callable[[Sequence[str]], TextConditioning]]
-    text_folders: Callable[[Path], Sequence[str]]
     load_codec: Callable[[Path], Codec]
+    text: Callable[[Path, Execution], TextEncoders] | None = None
 
 
 FAMILIES: Mapping[str, str] = {
@@ -93,3 +134,8 @@ def find_family(model: CatalogueModel) -> Family:
 def decay_kernels(params: Params) -> Any:
     """Say which parameters decay: kernels do; biases, gains and tables do not."""
     return jax.tree.map_with_path(lambda path, _: "kernel" in jax.tree_util.keystr(path, simple=True), params)
+
+
+def fields_of(denoiser: Denoiser) -> dict[str, Any]:
+    """Return the fields of a denoiser, to make one that has more."""
+    return {field.name: getattr(denoiser, field.name) for field in fields(Denoiser)}

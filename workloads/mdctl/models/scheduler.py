@@ -159,7 +159,7 @@ def read_variance_preserving(repository: Path) -> VariancePreservingScheduler:
 def own_sampler(repository: Path) -> str:
     """Return the name of the sampler that a repository was published with."""
     published, path = _read(repository)
-    name = published.get("_class_name")
+    name = str(published.get("_class_name"))
     if name not in SAMPLERS:
         raise WeightsError(f"{path}: {name} is not implemented, only {', '.join(SAMPLERS)}; set sampling.sampler")
     return SAMPLERS[name] + ("-karras" if published.get("use_karras_sigmas") else "")

@@ -141,6 +141,11 @@ def parameter_sharding(mesh: Mesh, shape: tuple[int, ...], axes: LogicalAxes) ->
     return NamedSharding(mesh, PartitionSpec(*parts))
 
 
+def under(name: str, layout: ParameterLayout) -> ParameterLayout:
+    """Return the layout of a tree that has the one laid out so under `name`."""
+    return tuple((f"{name}.{pattern}", axes) for pattern, axes in layout)
+
+
 def shard_like(params: Any, shardings: Any, state: Any, *, otherwise: NamedSharding) -> Any:
     """Return the sharding of every leaf of `state`: that of the parameter whose path its own path ends in.
 

@@ -2,21 +2,19 @@
 
 import logging
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from mdctl.data.bucketed_order import BucketedOrder
 from mdctl.data.cache import Cache
 from mdctl.data.dataset import Dataset
 from mdctl.data.folder import FolderSource, folder_dataset
-from mdctl.data.framing import Framed, neutral
 from mdctl.data.index import Index, clip_sizes, index_folder
 from mdctl.data.record import Record, pinned, read_record, write_record
 from mdctl.data.synthetic import SyntheticShape, synthetic_dataset
 from mdctl.data.treatment import Treatment
 from mdctl.data.video import Decoding
 from mdctl.models.codec import has_posterior
-from mdctl.models.family import Family
+from mdctl.models.family import Denoiser, Family
 from mdctl.runtime.encoders import RepositoryEncoders
 from mdctl.runtime.log import shared
 from mdctl.runtime.network import Network
@@ -39,18 +37,18 @@ def open_dataset(around: Surroundings, network: Network) -> Dataset:
     if around.spec.data.type == "synthetic":
         return open_synthetic(around.spec, network)
     assert network.repository is not None
-    cfg = network.family.configure(around.spec.catalogue_model, network.repository)
-    framing = partial(network.family.framing, cfg)
     with progress_report(around.console, "data set") as show:
         preparation = Preparation(peers=around.peers, watchdog=around.watchdog, patience=around.patience, show=show)
-        return open_folder(around, network.family, network.repository, preparation, framing)
+        return open_folder(around, network.family, network.program.denoiser, network.repository, preparation)
 
 
 def open_synthetic(spec: JobSpec, network: Network) -> Dataset:
     """Return noise in the shapes that the network takes."""
-    dropped = network.program.null_conditioning
+    program = network.program
     shape = SyntheticShape(
-        latents=network.latents, conditioning={name: struct.shape for name, struct in dropped.items()}
+        latents=network.latents,
+        conditioning={name: struct.shape[1:] for name, struct in program.batch["conditioning"].items()},
+        dropped=frozenset(program.null_conditioning),
     )
     return synthetic_dataset(
         shape,
@@ -61,9 +59,9 @@ def open_synthetic(spec: JobSpec, network: Network) -> Dataset:
 
 
 def open_folder(
-    around: Surroundings, family: Family, repository: Path, preparation: Preparation, framing: Framed | None = None
+    around: Surroundings, family: Family, denoiser: Denoiser, repository: Path, preparation: Preparation
 ) -> Dataset:
-    """Return the clips of a folder, encoded, each by one host; `framing` is what the network is told of how they lie.
+    """Return the clips of a folder, encoded for a network, each by one host.
 
     Raises:
         SpecError: no folder is named.
@@ -74,13 +72,12 @@ def open_folder(
         raise SpecError("data.path is not set; name a folder of clips, or take data.type=synthetic")
     video = spec.video
     decoding = Decoding(PixelShape(video.frames, video.height, video.width), video.fps)
-    if framing is not None and not framing(neutral(decoding.size)):
-        framing = None  # it asks for nothing, so that no clip need be measured for it
+    framing = denoiser.framing if denoiser.told else None  # where it asks for nothing, no clip need be measured for it
     treatment = treatment_of(spec)
     kept = Cache(str(as_path(spec.data.cache or join(spec.output_dir, CACHE))), preparation.share)
     found = index_folder(spec.data.path, decoding, kept)
     index = keep_to_record(around, found, preparation, treatment.sizes)
-    encoders = RepositoryEncoders(family, repository, spec.model.activations_dtype)
+    encoders = RepositoryEncoders(family, denoiser, repository, spec.model.activations_dtype)
     source = FolderSource(
         index=index,
         decoding=decoding,

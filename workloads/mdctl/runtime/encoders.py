@@ -8,7 +8,7 @@ from typing import Any
 from mdctl.data.files import folder_digest
 from mdctl.data.folder import LATENTS, MEAN, STD, Encoders
 from mdctl.models.codec import Codec
-from mdctl.models.family import Family, TextConditioning
+from mdctl.models.family import Denoiser, Family, TextConditioning
 from mdctl.spec.errors import WeightsError
 from mdctl.spec.model import Dtype
 
@@ -16,8 +16,8 @@ from mdctl.spec.model import Dtype
 class RepositoryEncoders:
     """A repository's VAE and text encoder, that of text in `dtype`."""
 
-    def __init__(self, family: Family, repository: Path, dtype: Dtype) -> None:
-        self._family, self._repository, self._dtype = family, repository, dtype
+    def __init__(self, family: Family, denoiser: Denoiser, repository: Path, dtype: Dtype) -> None:
+        self._family, self._denoiser, self._repository, self._dtype = family, denoiser, repository, dtype
         self._codec: Codec | None = None
         self._text: Callable[[Sequence[str]], TextConditioning] | None = None
         self._lock = Lock()
@@ -30,7 +30,7 @@ class RepositoryEncoders:
             text=self._captions,
             pixels_fingerprint=f"{vae}/moments" if draws else vae,
             text_fingerprint="/".join(
-                [*map(self._fingerprint, self._family.text_folders(self._repository)), self._dtype]
+                [*map(self._fingerprint, self._denoiser.text_folders(self._repository)), self._dtype]
             ),
         )
 
@@ -50,7 +50,7 @@ class RepositoryEncoders:
 
     def _captions(self, captions: Sequence[str]) -> Mapping[str, Any]:
         if self._text is None:
-            self._text = self._family.load_text(self._repository, self._dtype)
+            self._text = self._denoiser.load_text(self._repository, self._dtype)
         return self._text(captions)
 
     def _loaded_codec(self) -> Codec:

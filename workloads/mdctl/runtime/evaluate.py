@@ -21,6 +21,7 @@ from mdctl.diffusion.denoise import Params
 from mdctl.inference.generate import OpenSampling, decode, open_sampling, slug
 from mdctl.inference.program import Draw, HostConditioning, HostNegative
 from mdctl.inference.samples import Origin, Wanted, encode, write_sample
+from mdctl.networks.parts import together
 from mdctl.parallel.rules import activation_sharding, replicated
 from mdctl.runtime.log import shared
 from mdctl.runtime.metrics import open_records
@@ -48,11 +49,13 @@ class Evaluator:
     """One evaluation; None where the spec asks for nothing of the kind."""
 
     lines: Lines
+    frozen: Params
     held_out: HeldOut | None
     samples: Sampling | None
 
     def __call__(self, step: int, params: Params) -> None:
-        """Evaluate the parameters after `step`, and record what was found."""
+        """Evaluate the trained parameters after `step`, and record what was found."""
+        params = together(params, self.frozen)
         found = {}
         if self.held_out is not None:
             by_time = [float(loss) for loss in self.held_out(params)]
@@ -66,13 +69,14 @@ class Evaluator:
             self.samples(step, params)
 
 
-def open_evaluator(around: Surroundings, network: Network, dataset: Dataset) -> Evaluator | None:
+def open_evaluator(around: Surroundings, network: Network, dataset: Dataset, frozen: Params) -> Evaluator | None:
     """Return what the spec wants to have evaluated."""
     evaluation = around.spec.training.evaluation
     if evaluation is None:
         return None
     return Evaluator(
         lines=open_records(around.output / EVALUATION_RECORDS, around.peers.rank, around.progress),
+        frozen=frozen,
         held_out=open_held_out(around, network, dataset, evaluation) if dataset.num_held_out else None,
         samples=open_prompts(around, network, evaluation) if evaluation.prompts else None,
     )
@@ -114,7 +118,7 @@ class Prompts:
     def __call__(self, step: int, params: Params) -> None:
         """Sample and write a batch at a time, until all are there or the job is to stop."""
         opened = self.opened
-        codec = opened.family.load_codec(opened.repository)
+        codec = opened.load_codec()
         folder = self.around.output / EVALUATIONS / evaluation_folder(step)
         made_from = Origin(opened.spec, step, self.settings)
         for first in range(0, len(self.wanted), opened.program.batch):
@@ -135,7 +139,7 @@ def open_prompts(around: Surroundings, network: Network, evaluation: Evaluation)
     assert repository is not None
     wanted = wanted_samples(spec, evaluation)
     sampler, settings = family.sampler(spec.sampling, repository)
-    opened = open_sampling(spec, family, repository, around.mesh, sampler, network.program.denoiser)
+    opened = open_sampling(spec, repository, network.program.denoiser, sampler, around.mesh)
     conditioning, negative = opened.encode([each.prompt for each in wanted])
     return Prompts(
         around=around,

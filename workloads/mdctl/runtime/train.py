@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from etils import epath
 
+from mdctl.diffusion.denoise import Params
 from mdctl.runtime.dataset import open_dataset
 from mdctl.runtime.evaluate import Evaluator, open_evaluator
 from mdctl.runtime.log import shared
@@ -51,13 +52,15 @@ def run(around: Surroundings) -> None:
     dataset = open_dataset(around, network)
     around.watchdog.expect("loading weights, compiling and the first step", around.patience)
     checkpoints = Checkpoints(spec.checkpoint_dir, keep=spec.training.checkpoint.keep)
-    state = resumed(spec, checkpoints, around.progress, network.program) if around.progress else started(spec, network)
-    evaluator = open_evaluator(around, network, dataset)
+    state, frozen = begun(spec, network, around.progress)
+    if state is None:
+        state = resumed(spec, checkpoints, around.progress, network.program)
+    evaluator = open_evaluator(around, network, dataset, frozen)
     logger.info("training", extra=shared(from_step=around.progress, to_step=last, shift=spec.training_shift))
     dropped = place_whole(dataset.dropped, around.mesh)
     with progress_bar(around.console, "train") as advance:
         _, step = train(
-            lambda state, batch: network.program.step(state, batch, dropped),
+            lambda state, batch: network.program.step(state, batch, dropped, frozen),
             state,
             feed(dataset, around.progress, spec.layout.global_batch, around.mesh),
             _course(spec, around.progress),
@@ -70,13 +73,14 @@ def run(around: Surroundings) -> None:
         raise Preempted(f"asked to stop ({around.agreement.reason}); saved at step {step} of {last}")
 
 
-def started(spec: JobSpec, network: Network) -> TrainState:
-    """Return the state before the first step."""
+def begun(spec: JobSpec, network: Network, step: int) -> tuple[TrainState | None, Params]:
+    """Return the state before the first step, None where another was reached, and the parameters not to be trained."""
     program = network.program
-    if spec.model.initialisation == "random":
-        return program.begin(program.draw(jax.random.key(spec.training.seed)))
-    assert network.repository is not None
-    return program.begin(program.denoiser.load(network.repository, program.param_shardings))
+    if step and not program.denoiser.frozen:
+        return None, None
+    key = jax.random.key(spec.training.seed) if spec.model.initialisation == "random" else None
+    trained, frozen = program.split(program.denoiser.begin(network.repository, program.shardings, key))
+    return None if step else program.begin(trained), frozen
 
 
 def resumed(spec: JobSpec, checkpoints: Checkpoints, step: int, program: TrainingProgram) -> TrainState:

@@ -11,7 +11,7 @@ Letters: B batch, T frames, H height, W width, C channels, all of latents.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypedDict
+from typing import Protocol, TypedDict, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from mdctl.diffusion.guidance import spread
 from mdctl.diffusion.process import Process
 from mdctl.diffusion.randomness import Stream, row_keys, row_noise, stream_key
 from mdctl.diffusion.weightings import Weighting, bell, flat, min_snr
+from mdctl.networks.parts import together
 from mdctl.spec.shapes import LatentShape
 from mdctl.spec.training import Objective
 
@@ -35,8 +36,22 @@ class GlobalBatch(TypedDict):
     rows: UInt32[Array, " B"]
 
 
-Loss = Callable[[Params, Int32[Array, ""], GlobalBatch, Conditioning], Float32[Array, ""]]
-"""(params, step, batch, null conditioning) -> loss."""
+@runtime_checkable
+class Loss(Protocol):
+    """The loss of a batch."""
+
+    def __call__(
+        self,
+        params: Params,
+        step: Int32[Array, ""],
+        batch: GlobalBatch,
+        null_conditioning: Conditioning,
+        frozen: Params = None,
+        /,
+    ) -> Float32[Array, ""]:
+        """Return the loss; `frozen` are the parameters that are not trained, if there are any."""
+        ...
+
 
 Errors = Callable[
     [Params, Float32[Array, "B T H W C"], Float32[Array, "B T H W C"], Float32[Array, " B"], Conditioning],
@@ -50,14 +65,18 @@ def make_loss(
 ) -> Loss:
     """Return (1) as a function of parameters, step and batch, or a piece of one of `global_batch` rows.
 
-    Its null conditioning, of one sample or of each, stands in for a dropped caption.
+    Its null conditioning, of one sample or of each, stands in for a dropped caption; what that does not name stays.
     """
     density = make_density(objective)
     weight = make_weighting(process, objective, density, shift)
     errors = make_errors(denoise, process)
 
     def loss(
-        params: Params, step: Int32[Array, ""], batch: GlobalBatch, null_conditioning: Conditioning
+        params: Params,
+        step: Int32[Array, ""],
+        batch: GlobalBatch,
+        null_conditioning: Conditioning,
+        frozen: Params = None,
     ) -> Float32[Array, ""]:
         latents, rows = batch["latents"], batch["rows"]
         keys_B = row_keys(stream_key(Stream.TRAINING, seed, step), rows)
@@ -73,7 +92,8 @@ def make_loss(
             noise = noise + objective.noise_offset * row_noise(offset_keys, LatentShape(1, 1, 1, latents.shape[-1]))
         dropped_B = jax.vmap(lambda key: jax.random.bernoulli(key, objective.caption_dropout))(dropout_keys)
         conditioning = drop(dropped_B, batch["conditioning"], null_conditioning)
-        return jnp.mean(weight(time_B) * errors(params, latents, noise, time_B, conditioning))
+        network = together(params, frozen)
+        return jnp.mean(weight(time_B) * errors(network, latents, noise, time_B, conditioning))
 
     return loss
 
@@ -122,9 +142,10 @@ def split_each(keys_B: Key[Array, " B"], num: int) -> Key[Array, "num B"]:
 
 
 def drop(dropped_B: Bool[Array, " B"], conditioning: Conditioning, null_conditioning: Conditioning) -> Conditioning:
-    """Put the null conditioning where `dropped_B` says so."""
+    """Put the null conditioning where `dropped_B` says so; what it does not name stays."""
 
     def choose(given: Array, null: Array) -> Array:
         return jnp.where(jnp.expand_dims(dropped_B, tuple(range(1, given.ndim))), null, given)
 
-    return jax.tree.map(choose, conditioning, spread(null_conditioning, conditioning))
+    of_captions = {name: conditioning[name] for name in null_conditioning}
+    return {**conditioning, **jax.tree.map(choose, of_captions, spread(null_conditioning, of_captions))}

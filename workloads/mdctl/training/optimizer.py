@@ -39,6 +39,8 @@ class AdamW:
     spec: Optimizer
     learning_rate: LearningRate
     decay_mask: DecayMask
+    rates: Callable[[Params], PyTree[float]] | None = None
+    """Parameters -> how many times the learning rate each leaf has; None is once."""
 
     def init(self, params: Params) -> OptimizerState:
         """Return zero moments for float32 parameters."""
@@ -52,7 +54,8 @@ class AdamW:
         with jax.numpy_dtype_promotion("standard"):
             directions, state = self._direction.update(grads, state, params)
             grad_norm = optax.tree.norm(grads)
-        params = jax.tree.map(lambda param, direction: param - rate * direction, params, directions)
+        rates = jax.tree.map(lambda _: 1.0, params) if self.rates is None else self.rates(params)
+        params = jax.tree.map(lambda param, way, times: param - rate * times * way, params, directions, rates)
         return Updated(params=params, state=state, grad_norm=grad_norm, learning_rate=rate)
 
     @property

@@ -1,11 +1,12 @@
 """The compiled training step over a mesh: what a job runs, and what can be compiled for a slice that is not here.
 
-    params = program.draw(key)  or  program.denoiser.load(folder, program.param_shardings)
-    state = program.begin(params)
-    state, metrics = program.step(state, batch, null_conditioning)
+    params = program.denoiser.begin(folder, program.shardings, key)
+    trained, frozen = program.split(params)
+    state = program.begin(trained)
+    state, metrics = program.step(state, batch, null_conditioning, frozen)
 
-`state`, `batch` and `null_conditioning` of a program are the arguments of its step as ShapeDtypeStructs that carry
-their shardings: enough to compile it, to restore a checkpoint into it, and to place a batch.
+`state`, `batch`, `null_conditioning` and `frozen` of a program are the arguments of its step as ShapeDtypeStructs that
+carry their shardings: enough to compile it, to restore a checkpoint into it, and to place a batch.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,9 @@ from jax.sharding import Mesh, NamedSharding
 from mdctl.diffusion.denoise import Conditioning, Params
 from mdctl.diffusion.process import Process
 from mdctl.models.family import Denoiser, find_family
+from mdctl.networks.opening import open_network
+from mdctl.networks.parts import split, together
+from mdctl.networks.texted import TEXT
 from mdctl.parallel.choice import make_execution
 from mdctl.parallel.rules import activation_sharding, parameter_shardings, replicated, shard_like
 from mdctl.spec.job import JobSpec
@@ -43,18 +47,22 @@ class TrainingProgram:
     state: TrainState
     batch: GlobalBatch
     null_conditioning: Conditioning
-    draw: Callable[[jax.Array], Params]
+    frozen: Params
     begin: Callable[[Params], TrainState]
     step: jax.stages.Wrapped
 
     @property
-    def param_shardings(self) -> Any:
-        """Return the sharding of every parameter, as `denoiser.load` takes them."""
-        return _shardings(self.state.params)
+    def shardings(self) -> Any:
+        """Return the sharding of every parameter, trained or not, as `denoiser.begin` takes them."""
+        return _shardings(together(self.state.params, self.frozen))
+
+    def split(self, params: Params) -> tuple[Params, Params]:
+        """Return the parameters that are trained, and the others: None if there are none."""
+        return split(params, self.denoiser.frozen)
 
     def lower(self) -> jax.stages.Lowered:
         """Trace the step for the devices of the mesh, which need not exist."""
-        return self.step.lower(self.state, self.batch, self.null_conditioning)
+        return self.step.lower(self.state, self.batch, self.null_conditioning, self.frozen)
 
 
 def make_training_program(
@@ -66,22 +74,25 @@ def make_training_program(
     """
     family = find_family(spec.catalogue_model)
     process = family.process(spec.catalogue_model, repository)
-    cfg = family.configure(spec.catalogue_model, repository)
     execution = make_execution(
         mesh, attention=spec.attention, remat=spec.remat, dtype=spec.model.activations_dtype, param_dtype="float32"
     )
-    denoiser = family.denoiser(cfg, execution)
+    denoiser = open_network(spec.catalogue_model, repository, execution, spec.training)
     optimizer = _make_optimizer(spec.training, denoiser)
     begin = partial(init_state, optimizer=optimizer, ema=spec.training.ema is not None)
-    state = _abstract_state(mesh, denoiser, begin)
+    placed = jax.tree.map(_placed, denoiser.abstract, parameter_shardings(mesh, denoiser.abstract, denoiser.layout))
+    params, frozen = split(placed, denoiser.frozen)
+    state = _abstract_state(mesh, params, begin)
+    size = spec.layout.global_batch
+    captions = {name: leaf for name, leaf in denoiser.conditioning(1).items() if name not in denoiser.told}
     return TrainingProgram(
         mesh=mesh,
         process=process,
         denoiser=denoiser,
         state=state,
-        batch=_abstract_batch(mesh, shape, family.conditioning(cfg, spec.layout.global_batch)),
-        null_conditioning=_abstract_sample(mesh, family.conditioning(cfg, 1)),
-        draw=jax.jit(denoiser.init, out_shardings=_shardings(state.params)),
+        batch=_abstract_batch(mesh, shape, denoiser.conditioning(size)),
+        null_conditioning=_abstract_sample(mesh, captions),
+        frozen=frozen,
         begin=jax.jit(begin, out_shardings=_shardings(state), donate_argnums=0),
         step=jax.jit(
             _make_step(spec, process, denoiser, optimizer),
@@ -92,8 +103,20 @@ def make_training_program(
 
 
 def _make_optimizer(training: Training, denoiser: Denoiser) -> AdamW:
-    rate = make_learning_rate(training.schedule, training.optimizer.learning_rate, training.steps)
-    return AdamW(training.optimizer, rate, denoiser.decay_mask)
+    peak = training.optimizer.learning_rate
+    rate = make_learning_rate(training.schedule, peak, training.steps)
+    if training.text_encoder is None:
+        return AdamW(training.optimizer, rate, denoiser.decay_mask)
+    times = training.text_encoder.learning_rate / peak
+
+    def rates(params: Params) -> Any:
+        return {name: _everywhere(times if name == TEXT else 1.0, part) for name, part in params.items()}
+
+    return AdamW(training.optimizer, rate, denoiser.decay_mask, rates)
+
+
+def _everywhere(value: float, tree: Any) -> Any:
+    return jax.tree.map(lambda _: value, tree)
 
 
 def _make_step(spec: JobSpec, process: Process, denoiser: Denoiser, optimizer: AdamW) -> TrainStep:
@@ -114,12 +137,11 @@ def _make_step(spec: JobSpec, process: Process, denoiser: Denoiser, optimizer: A
     )
 
 
-def _abstract_state(mesh: Mesh, denoiser: Denoiser, begin: Callable[[Params], TrainState]) -> TrainState:
+def _abstract_state(mesh: Mesh, params: Params, begin: Callable[[Params], TrainState]) -> TrainState:
     """Return the state's shapes: moments and average lie as the parameters do, integers whole on every device."""
-    params = denoiser.abstract
     state = jax.eval_shape(begin, params)
-    shardings = parameter_shardings(mesh, params, denoiser.layout)
-    placed: TrainState = jax.tree.map(_placed, state, shard_like(params, shardings, state, otherwise=replicated(mesh)))
+    laid = shard_like(params, _shardings(params), state, otherwise=replicated(mesh))
+    placed: TrainState = jax.tree.map(_placed, state, laid)
     return placed
 
 

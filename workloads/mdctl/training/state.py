@@ -13,7 +13,7 @@ from mdctl.training.optimizer import AdamW, OptimizerState
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class TrainState:
-    """Steps taken, float32 master weights, the optimiser's moments, and the average (None: not kept)."""
+    """Steps taken, float32 master weights of what is trained, their moments, and their average (None: not kept)."""
 
     step: Any
     """An int32 scalar; Any, since the same tree also holds shapes and shardings."""

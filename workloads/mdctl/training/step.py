@@ -1,12 +1,13 @@
 """One training step as a pure function; who compiles it says how it is laid out and what is donated.
 
-    state, metrics = train_step(state, batch, null_conditioning)
+    state, metrics = train_step(state, batch, null_conditioning, frozen)
 
 Gradients of a large batch are accumulated over A pieces of B / A rows. Piece a takes rows a, a + A, a + 2A, ...: a
 batch whose rows are sharded in order is so cut on every device, and no row moves.
 """
 
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -22,10 +23,21 @@ from mdctl.training.state import TrainState
 Metrics = dict[str, Shaped[Array, ""]]
 """`loss`, `grad_norm` (before clipping), `learning_rate`, and `finite`: whether loss and gradient are numbers."""
 
-TrainStep = Callable[[TrainState, GlobalBatch, Conditioning], tuple[TrainState, Metrics]]
-"""(state, batch, null conditioning) -> (state, metrics)."""
 
-LossAndGradients = Callable[[Params, Int32[Array, ""], GlobalBatch, Conditioning], tuple[Float32[Array, ""], Params]]
+@runtime_checkable
+class TrainStep(Protocol):
+    """One training step."""
+
+    def __call__(
+        self, state: TrainState, batch: GlobalBatch, null_conditioning: Conditioning, frozen: Params = None, /
+    ) -> tuple[TrainState, Metrics]:
+        """Return the state after the step; `frozen` are the parameters that are not trained, if there are any."""
+        ...
+
+
+LossAndGradients = Callable[
+    [Params, Int32[Array, ""], GlobalBatch, Conditioning, Params], tuple[Float32[Array, ""], Params]
+]
 
 
 def make_train_step(
@@ -35,9 +47,9 @@ def make_train_step(
     loss_and_gradients = accumulated(loss, accumulation)
 
     def train_step(
-        state: TrainState, batch: GlobalBatch, null_conditioning: Conditioning
+        state: TrainState, batch: GlobalBatch, null_conditioning: Conditioning, frozen: Params = None
     ) -> tuple[TrainState, Metrics]:
-        value, grads = loss_and_gradients(state.params, state.step, batch, null_conditioning)
+        value, grads = loss_and_gradients(state.params, state.step, batch, null_conditioning, frozen)
         updated = optimizer.update(state.step, grads, state.opt_state, state.params)
         ema = None if ema_decay is None else update_ema(state.ema, updated.params, state.step, ema_decay)
         metrics = {
@@ -59,10 +71,14 @@ def accumulated(loss: Loss, num_pieces: int) -> LossAndGradients:
         return whole
 
     def by_pieces(
-        params: Params, step: Int32[Array, ""], batch: GlobalBatch, null_conditioning: Conditioning
+        params: Params,
+        step: Int32[Array, ""],
+        batch: GlobalBatch,
+        null_conditioning: Conditioning,
+        frozen: Params = None,
     ) -> tuple[Float32[Array, ""], Params]:
         def add(total: Params, piece: GlobalBatch) -> tuple[Params, None]:
-            return jax.tree.map(jnp.add, total, whole(params, step, piece, null_conditioning)), None
+            return jax.tree.map(jnp.add, total, whole(params, step, piece, null_conditioning, frozen)), None
 
         pieces = jax.tree.map(lambda x: rearrange(x, "(b a) ... -> a b ...", a=num_pieces), batch)
         nothing = (jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, params))

@@ -28,7 +28,7 @@ from mdctl.models.codec import load_codec
 from mdctl.models.family import Denoiser, Family, Settled, decay_kernels
 from mdctl.models.published import as_named
 from mdctl.models.scheduler import own_sampler, read_variance_preserving
-from mdctl.models.stable_diffusion.text import load_text, text_folders
+from mdctl.models.stable_diffusion.text import load_text, open_text, text_folders
 from mdctl.models.unet.config import NUM_SIZES, UNetConfig
 from mdctl.models.unet.modeling import Added, UNet
 from mdctl.models.unet.sharding import LAYOUT
@@ -89,6 +89,7 @@ def configure(model: CatalogueModel, repository: Path | None) -> UNetConfig:
 
 def make_denoiser(cfg: UNetConfig, execution: Execution) -> Denoiser:
     """Return the UNet as functions of its parameters."""
+    table = weight_table(cfg)
     build = partial(UNet, cfg, execution=execution)
     graphdef, abstract = nnx.split(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))))
 
@@ -102,7 +103,7 @@ def make_denoiser(cfg: UNetConfig, execution: Execution) -> Denoiser:
         return rearrange(prediction, "b h w c -> b 1 h w c")
 
     def load(repository: Path, shardings: Any) -> Params:
-        return weights.load(weight_table(cfg), repository / "unet", abstract, shardings)
+        return weights.load(table, repository / "unet", abstract, shardings)
 
     return Denoiser(
         denoise=denoise,
@@ -110,7 +111,13 @@ def make_denoiser(cfg: UNetConfig, execution: Execution) -> Denoiser:
         layout=LAYOUT,
         init=lambda key: nnx.state(build(rngs=nnx.Rngs(key))),
         load=load,
+        part="unet",
+        table=table,
         decay_mask=decay_kernels,
+        conditioning=partial(conditioning, cfg),
+        framing=partial(framing, cfg),
+        load_text=load_text,
+        text_folders=text_folders,
     )
 
 
@@ -141,9 +148,6 @@ FAMILY = Family(
     latent_shape=latent_shape,
     configure=configure,
     denoiser=make_denoiser,
-    conditioning=conditioning,
-    framing=framing,
-    load_text=load_text,
-    text_folders=text_folders,
     load_codec=load_codec,
+    text=open_text,
 )

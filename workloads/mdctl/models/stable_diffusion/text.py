@@ -10,69 +10,112 @@ where it does not say), which is what it was trained with when captions were dro
 Letters: B prompts, S tokens, E width of the text, P width of the pooled text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float32
 
-from mdctl.models import clip
-from mdctl.models.family import TextConditioning
+from mdctl.diffusion.denoise import Params
+from mdctl.models import clip, weights
+from mdctl.models.clip.sharding import LAYOUT
+from mdctl.models.clip.weights import IGNORED, TABLE
+from mdctl.models.family import TextConditioning, TextEncoders
+from mdctl.parallel.execution import Execution
 from mdctl.parallel.precision import full_precision
+from mdctl.parallel.rules import under
 from mdctl.storage.tensors import read_json
 
-SECOND = "text_encoder_2"
+FIRST, SECOND = "text_encoder", "text_encoder_2"
+TOKENIZERS = {FIRST: "tokenizer", SECOND: "tokenizer_2"}
+SAID = "said"
+"""1 for a prompt, 0 where there is none and zeros stand for it."""
 
-TextEncode = Callable[[Sequence[str]], TextConditioning]
-Run = Callable[[Int[np.ndarray, "B S"]], clip.Encoding]
+
+def open_text(repository: Path, execution: Execution) -> TextEncoders:
+    """Return the text encoders of a repository as functions of their parameters."""
+    parts = encoders_of(repository)
+    configs = {part: clip.CLIPTextConfig.from_published(weights.read_config(repository / part)) for part in parts}
+    models = {part: _split(cfg, execution) for part, cfg in configs.items()}
+    abstract = {part: params for part, (_, params) in models.items()}
+
+    @full_precision
+    def encode(params: Params, tokens: Mapping[str, Float32[Array, "B ..."]]) -> TextConditioning:
+        encodings = [
+            nnx.merge(graphdef, params[part])(tokens[part].astype(jnp.int32)) for part, (graphdef, _) in models.items()
+        ]
+        return _combined(encodings, tokens.get(SAID))
+
+    def load(shardings: Any) -> Params:
+        laid = dict.fromkeys(parts) if shardings is None else shardings
+        return {
+            part: weights.load(TABLE, repository / part, abstract[part], laid[part], ignored=IGNORED) for part in parts
+        }
+
+    return TextEncoders(
+        encode=encode,
+        tokenize=lambda prompts: _tokenize(repository, configs, prompts),
+        shapes={
+            **{part: (cfg.max_position_embeddings,) for part, cfg in configs.items()},
+            **({SAID: ()} if SECOND in parts else {}),
+        },
+        abstract=abstract,
+        layout=tuple(rule for part in parts for rule in under(part, LAYOUT)),
+        load=load,
+    )
 
 
-def load_text(repository: Path, dtype: DTypeLike) -> TextEncode:
+def load_text(repository: Path, dtype: DTypeLike) -> Callable[[Sequence[str]], TextConditioning]:
     """Load the text encoders of a repository and their tokenizers; `dtype` is that of weights and activations."""
-    first, tokens = _load(repository, "text_encoder", "tokenizer", dtype)
-    if not is_double(repository):
-        return lambda prompts: {"text": first(tokens(prompts)).last}
-    second, other_tokens = _load(repository, SECOND, "tokenizer_2", dtype)
-    zeros = read_json(repository / "model_index.json").get("force_zeros_for_empty_prompt", True)
-
-    def encode(prompts: Sequence[str]) -> TextConditioning:
-        one, two = first(tokens(prompts)), second(other_tokens(prompts))
-        text = jnp.concatenate([one.penultimate, two.penultimate], axis=-1)
-        said = np.array([bool(prompt) or not zeros for prompt in prompts])
-        return {"text": jnp.where(said[:, None, None], text, 0), "pooled": jnp.where(said[:, None], two.pooled, 0)}
-
-    return encode
+    text = open_text(repository, Execution(dtype=dtype, param_dtype=dtype))
+    params, run = text.load(None), jax.jit(text.encode)
+    return lambda prompts: run(params, text.tokenize(prompts))
 
 
-def is_double(repository: Path) -> bool:
-    """Return whether a repository has two text encoders."""
-    return (repository / SECOND).is_dir()
+def encoders_of(repository: Path) -> tuple[str, ...]:
+    """Return the folders of a repository's text encoders."""
+    return (FIRST, SECOND) if (repository / SECOND).is_dir() else (FIRST,)
 
 
 def text_folders(repository: Path) -> tuple[str, ...]:
     """Return the folders that text conditioning depends on."""
-    first = ("text_encoder", "tokenizer")
-    return (*first, SECOND, "tokenizer_2") if is_double(repository) else first
+    return tuple(folder for part in encoders_of(repository) for folder in (part, TOKENIZERS[part]))
 
 
-def _load(repository: Path, encoder: str, tokenizer: str, dtype: DTypeLike) -> tuple[Run, clip.Tokenizer]:
-    model = clip.load(repository / encoder, dtype)
-    tokens = clip.Tokenizer.load(repository / tokenizer, length=model.cfg.max_position_embeddings)
-    return as_encoder(model), tokens
+def _split(cfg: clip.CLIPTextConfig, execution: Execution) -> tuple[Any, Params]:
+    return nnx.split(nnx.eval_shape(lambda: clip.CLIPTextEncoder(cfg, execution=execution, rngs=nnx.Rngs(0))))
 
 
-def as_encoder(model: clip.CLIPTextEncoder) -> Run:
-    """Return a text encoder as a function of tokens, jitted over its parameters, that gives float32."""
-    graphdef, params = nnx.split(model)
+def _combined(encodings: Sequence[clip.Encoding], said: Float32[Array, " B"] | None) -> TextConditioning:
+    """Return (1) of one encoding; (2) and (3) of two, zero where nothing is said."""
+    if len(encodings) == 1:
+        return {"text": encodings[0].last.astype(jnp.float32)}
+    assert said is not None
+    first, second = encodings
+    text = jnp.concatenate([first.penultimate, second.penultimate], axis=-1).astype(jnp.float32)
+    return {
+        "text": text * jnp.expand_dims(said, (1, 2)),
+        "pooled": second.pooled.astype(jnp.float32) * jnp.expand_dims(said, 1),
+    }
 
-    @jax.jit
-    @full_precision
-    def run(params: nnx.State[Any, Any], tokens_BS: Int[Array, "B S"]) -> clip.Encoding:
-        return clip.Encoding(*(part.astype(jnp.float32) for part in nnx.merge(graphdef, params)(tokens_BS)))
 
-    return lambda tokens_BS: run(params, jnp.asarray(tokens_BS))
+def _tokenize(repository: Path, configs: Mapping[str, clip.CLIPTextConfig], prompts: Sequence[str]) -> TextConditioning:
+    """Return the tokens of each encoder, float32 as all conditioning is, and whether there is a prompt."""
+    arrays = {
+        part: jnp.asarray(_tokenizer(repository / TOKENIZERS[part], cfg.max_position_embeddings)(prompts), jnp.float32)
+        for part, cfg in configs.items()
+    }
+    if SECOND not in configs:
+        return arrays
+    zeros = read_json(repository / "model_index.json").get("force_zeros_for_empty_prompt", True)
+    return {**arrays, SAID: jnp.array([bool(prompt) or not zeros for prompt in prompts], jnp.float32)}
+
+
+@cache
+def _tokenizer(folder: Path, length: int) -> clip.Tokenizer:
+    return clip.Tokenizer.load(folder, length=length)

@@ -1,24 +1,22 @@
 """The Wan family: flow matching on causal video latents, conditioned on UMT5 embeddings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float32
 
-from mdctl.data.framing import Framing
 from mdctl.diffusion.denoise import Params
 from mdctl.diffusion.flow_matching import FlowMatching
 from mdctl.diffusion.samplers.registry import flow_sampler
 from mdctl.models import weights
 from mdctl.models.codec import load_codec
-from mdctl.models.family import Denoiser, Family, Settled, TextConditioning, decay_kernels
+from mdctl.models.family import Denoiser, Family, Settled, TextEncode, decay_kernels
 from mdctl.models.published import as_named
 from mdctl.models.scheduler import flow_shift, own_sampler
 from mdctl.models.text import LENGTH, load_text_encoder
@@ -91,22 +89,17 @@ def make_denoiser(cfg: WanConfig, execution: Execution) -> Denoiser:
         layout=LAYOUT,
         init=lambda key: nnx.state(build(rngs=nnx.Rngs(key))),
         load=load,
+        part="transformer",
+        table=TABLE,
         decay_mask=decay_kernels,
+        conditioning=lambda batch: {"text": jax.ShapeDtypeStruct((batch, LENGTH, cfg.text_dim), jnp.float32)},
+        framing=lambda framing: {},
+        load_text=load_text,
+        text_folders=lambda repository: ("text_encoder", "tokenizer"),
     )
 
 
-def conditioning(cfg: WanConfig, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """Return the shape of what prompts become."""
-    return {"text": jax.ShapeDtypeStruct((batch, LENGTH, cfg.text_dim), jnp.float32)}
-
-
-def framing(cfg: WanConfig, framed: Framing) -> dict[str, Float32[np.ndarray, "..."]]:
-    """Return nothing: Wan is told nothing of how a clip was framed."""
-    del cfg, framed
-    return {}
-
-
-def load_text(repository: Path, dtype: DTypeLike) -> Callable[[Sequence[str]], TextConditioning]:
+def load_text(repository: Path, dtype: DTypeLike) -> TextEncode:
     """Load the text encoder of a repository."""
     encoder = load_text_encoder(repository, dtype=dtype)
     return lambda prompts: {"text": encoder.encode(prompts)}
@@ -118,9 +111,5 @@ FAMILY = Family(
     latent_shape=latent_shape,
     configure=configure,
     denoiser=make_denoiser,
-    conditioning=conditioning,
-    framing=framing,
-    load_text=load_text,
-    text_folders=lambda repository: ("text_encoder", "tokenizer"),
     load_codec=load_codec,
 )
