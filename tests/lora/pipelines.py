@@ -20,12 +20,19 @@ from mdctl.models.clip.weights import TABLE
 from mdctl.models.unet.config import UNetConfig
 from mdctl.models.unet.modeling import Added, UNet
 from mdctl.models.unet.weights import weight_table
+from mdctl.models.wan.config import WanConfig
+from mdctl.models.wan.modeling import WanTransformer
+from mdctl.models.wan.weights import TABLE as WAN_TABLE
 from mdctl.parallel.execution import Execution
 from tests.parity.arrays import reference
 from tests.parity.redraw import redraw
 
 ARRAYS = reference("lora")
-KINDS = {"sd1": ("unet", "text_encoder"), "sdxl": ("unet", "text_encoder", "text_encoder_2")}
+KINDS = {
+    "sd1": ("unet", "text_encoder"),
+    "sdxl": ("unet", "text_encoder", "text_encoder_2"),
+    "wan": ("transformer",),
+}
 QUICKLY = {"xla_backend_optimization_level": "0"}  # a compiler that does less makes the same numbers
 
 
@@ -42,7 +49,7 @@ class Part(NamedTuple):
 def part(kind: str, name: str) -> Part:
     """Return a part with the parameters that the reference drew."""
     published = json.loads(str(ARRAYS[f"{kind}/{name}/config"]))
-    table, make = (_unet if name == "unet" else _encoder)(published)
+    table, make = {"unet": _unet, "transformer": _transformer}.get(name, _encoder)(published)
     graphdef, abstract = nnx.split(nnx.eval_shape(make))
     with TemporaryDirectory() as folder:
         shapes = json.loads(str(ARRAYS[f"{kind}/{name}/shapes"]))
@@ -54,6 +61,11 @@ def part(kind: str, name: str) -> Part:
 def _unet(published: Mapping[str, Any]) -> Any:
     cfg = UNetConfig.from_published(published)
     return weight_table(cfg), lambda: UNet(cfg, execution=Execution.plain(), rngs=nnx.Rngs(0))
+
+
+def _transformer(published: Mapping[str, Any]) -> Any:
+    cfg = WanConfig.from_published(published)
+    return WAN_TABLE, lambda: WanTransformer(cfg, execution=Execution.plain(), rngs=nnx.Rngs(0))
 
 
 def _encoder(published: Mapping[str, Any]) -> Any:
@@ -86,7 +98,11 @@ def inputs(kind: str) -> tuple[Any, ...]:
 def outputs(kind: str, name: str, params: Any) -> dict[str, Any]:
     """Run a part with these parameters; return its outputs as the reference names them."""
     found = _compiled(kind, name)(params)
-    return {"unet": found} if name == "unet" else {f"{name}/{key}": getattr(found, key) for key in ("last", "pooled")}
+    return (
+        {name: found}
+        if name in ("unet", "transformer")
+        else {f"{name}/{key}": getattr(found, key) for key in ("last", "pooled")}
+    )
 
 
 @cache
@@ -94,8 +110,9 @@ def _compiled(kind: str, name: str) -> Any:
     graphdef, params = part(kind, name).graphdef, part(kind, name).params
     if name == "unet":
         return compiled(lambda params: denoise(kind)(params, *inputs(kind))[:, 0], params)
-    tokens = jnp.asarray(ARRAYS["tokens"])
-    return compiled(lambda params: nnx.merge(graphdef, params)(tokens), params)
+    names = [f"inputs/wan {key}" for key in ("latents", "time", "text")] if name == "transformer" else ["tokens"]
+    args = [jnp.asarray(ARRAYS[key]) for key in names]
+    return compiled(lambda params: nnx.merge(graphdef, params)(*args), params)
 
 
 def compiled(function: Any, *args: Any) -> Any:

@@ -33,6 +33,7 @@ CASES: Mapping[str, tuple[str, Mapping[str, float]]] = {
     "two": ("sd1", {"kohya": 0.7, "diffusers": -0.4}),
     "original": ("sdxl", {"original": 1.0}),
     "alphas": ("sdxl", {"alphas": 1.0}),
+    "video": ("wan", {"video": 1.0}),
 }
 PARTS = [
     (case, name)
@@ -161,6 +162,7 @@ MUTANTS: Mapping[str, tuple[Callable[[Factors], Factors], str, str]] = {
     "down and up swapped": (transposed, "old", "unet"),
     "windows mirrored": (mirrored, "kohya", "unet"),
     "layers in reverse": (layers_reversed, "original", "unet"),
+    "layers of a video transformer in reverse": (layers_reversed, "video", "transformer"),
     "layers of an encoder in reverse": (layers_reversed, "kohya", "text_encoder"),
 }
 

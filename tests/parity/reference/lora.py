@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel, WanPipeline
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
@@ -21,7 +21,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from tests.parity.redraw import redraw
-from tests.parity.reference import clip, unet
+from tests.parity.reference import clip, unet, wan_transformer
 
 COMMITTED = Path(__file__).parents[1] / "data"
 ENCODERS = {"text_encoder": CLIPTextModel, "text_encoder_2": CLIPTextModelWithProjection}
@@ -30,6 +30,7 @@ UNET = {
     **dict.fromkeys(("conv1", "downsamplers.0.conv"), 3),
     **dict.fromkeys(("conv_out", "conv_shortcut", "time_emb_proj", "linear_2"), 1),
 }
+WAN = {"attn1.to_q": 2, "attn2.to_v": 1, "to_out.0": 2, "net.0.proj": 1, "patch_embedding": 2, "proj_out": 1}
 ENCODER = {"q_proj": 2, "k_proj": 1, "v_proj": 2, "out_proj": 2, "fc1": 3, "fc2": 2}
 """Ends of names -> the least rank."""
 
@@ -62,7 +63,7 @@ Arrays = dict[str, np.ndarray]
 
 def draw_pipeline(kind: str) -> Any:
     """Build what has adapters of a pipeline, and draw its parameters."""
-    parts = {"unet": unet.draw(unet.CONFIGS[kind])[0]}
+    parts = {"unet": unet.draw({**unet.CONFIGS[kind], "layers_per_block": 1})[0]}
     for name, encoder in ENCODERS.items():
         config = CLIPTextConfig(**{**clip.SMALLEST, "hidden_act": "gelu"})
         parts[name] = clip.draw(encoder, config)[0]
@@ -170,7 +171,7 @@ def write_diffusers(folder: Path, pipeline: Any) -> Path:
     """Have diffusers save adapters whose ranks and alphas are set by patterns."""
     layers, settings = {}, {}
     for part, network in parts_of(pipeline).items():
-        factors = draw_factors(network, UNET if part == "unet" else ENCODER, seed=6)
+        factors = draw_factors(network, UNET if part == "unet" else ENCODER, seed=8)
         config = LoraConfig(**patterns(factors, alpha=3))
         network.add_adapter(config, "drawn")
         fill(network, factors, "drawn")
@@ -190,7 +191,7 @@ def patterns(factors: Factors, alpha: float) -> dict[str, Any]:
         "r": 2,
         "lora_alpha": alpha,
         "rank_pattern": {name: len(down) for name, (down, _) in factors.items() if len(down) != 2},
-        "alpha_pattern": {name: alpha + 1 for name, (down, _) in factors.items() if down.ndim == 4},
+        "alpha_pattern": {name: alpha + 1 for name, (down, _) in factors.items() if down.ndim > 2},
         "target_modules": sorted(factors),
     }
 
@@ -233,8 +234,12 @@ def run(pipeline: Any, inputs: Arrays, tokens: np.ndarray, case: str) -> Arrays:
 
 
 def gradients(network: UNet2DConditionModel, inputs: Arrays, case: str) -> Arrays:
-    """Return the gradients of a mean squared loss by the factors of the network's only adapter."""
-    network.requires_grad_(False)
+    """Return the gradients of a mean squared loss by the factors of the network's only adapter.
+
+    In float64: in float32 a small gradient that much cancels in is off by 1e-4 of its largest value.
+    """
+    inputs = {name: values.astype(np.float64) for name, values in inputs.items()}
+    network.double().requires_grad_(False)
     factors = {name: weight for name, weight in network.named_parameters() if ".lora_" in name}
     for weight in factors.values():
         weight.requires_grad_(True)
@@ -243,8 +248,30 @@ def gradients(network: UNet2DConditionModel, inputs: Arrays, case: str) -> Array
     slopes = {}
     for name, weight in factors.items():
         end = next(end for end in ends if name.endswith(end))
-        slopes[f"{case}/gradient/{name.removesuffix(end)}{ends[end]}"] = weight.grad.numpy()
+        slopes[f"{case}/gradient/{name.removesuffix(end)}{ends[end]}"] = weight.grad.numpy().astype(np.float32)
     return slopes
+
+
+def run_wan(folder: Path, rng: np.random.Generator) -> Arrays:
+    """Have diffusers save an adapter of a video transformer; return what that gives, without it and with it."""
+    model, shapes = wan_transformer.draw(wan_transformer.CONFIG)
+    inputs = wan_transformer.make_inputs(rng, "image")
+    arrays = {f"inputs/wan {name}": inputs[name] for name in ("latents", "time", "text")}
+    arrays |= {"wan/transformer/shapes": json.dumps(shapes), "wan/transformer/config": json.dumps(dict(model.config))}
+
+    def predict() -> np.ndarray:
+        x = wan_transformer.channels_first(inputs["latents"])
+        return np.ascontiguousarray(wan_transformer.predict(model, inputs, x).detach().movedim(1, -1).numpy())
+
+    arrays["wan/transformer"] = predict()
+    factors = draw_factors(model, WAN, seed=8)
+    settings = patterns(factors, alpha=3)
+    model.add_adapter(LoraConfig(**settings), "drawn")
+    fill(model, factors, "drawn")
+    layers = get_peft_model_state_dict(model, adapter_name="drawn")
+    shutil.rmtree(folder, ignore_errors=True)
+    WanPipeline.save_lora_weights(folder, transformer_lora_layers=layers, transformer_lora_adapter_metadata=settings)
+    return {**arrays, "video/transformer": predict()}
 
 
 def run_saved(inputs: Arrays, tokens: np.ndarray) -> Arrays:
@@ -303,6 +330,7 @@ def main(folder: Path) -> None:
         by_hand(network, drawn[part], alphas[part])  # diffusers 0.42.1 gives all modules of such a file one alpha
     arrays |= run(sdxl, inputs, tokens, "alphas")
     arrays |= run_saved(inputs, tokens)
+    arrays |= run_wan(folder / "lora_video", rng)
 
     np.savez_compressed(folder / "lora.npz", **arrays)
 
