@@ -128,6 +128,25 @@ def test_only_factors_have_gradients() -> None:
     assert not np.any(up[1])
 
 
+def test_descent_along_the_gradients_trains_an_adapter() -> None:
+    base, meant = tree(), adapter()
+    placed = {name: factors._replace(up=np.zeros_like(factors.up)) for name, factors in adapter().items()}
+    target = predict(merged(base, [(meant, 1.0)]), X, TIME, CONDITIONING)
+
+    @jax.jit
+    @jax.value_and_grad
+    def loss(weights: Any) -> Any:
+        params = {"base": base, "adapters": [with_trained(placed, weights)], "scales": jnp.ones(1)}
+        return jnp.mean(jnp.square(adapted(predict)(params, X, TIME, CONDITIONING) - target))
+
+    weights, losses = trained(placed), []
+    for _ in range(200):
+        value, slopes = loss(weights)
+        weights = jax.tree.map(lambda leaf, slope: leaf - 1e-5 * slope, weights, slopes)
+        losses.append(float(value))
+    assert losses[-1] < 0.2 * losses[0]
+
+
 def test_each_adapter_needs_its_scale() -> None:
     params = {"base": tree(), "adapters": [adapter(), adapter()], "scales": jnp.ones(1)}
     with pytest.raises(AssertionError):

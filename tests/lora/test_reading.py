@@ -100,6 +100,15 @@ def test_everything_that_does_not_fit_is_told_of(tmp_path: Path) -> None:
     )
 
 
+def test_what_is_wrong_fits_a_screen(tmp_path: Path) -> None:
+    words = [f"{a}{b}" for a in "abcdef" for b in "abcdefg"]
+    tensors = {f"unet.{word}.{i}.lora_A.weight": np.ones((2, 3), np.float32) for word in words for i in range(3)}
+    said = refusal(tmp_path, tensors).split("\n")
+    assert len(said) == 32
+    assert said[1].endswith("unet.aa.0.lora_A.weight and 2 like it")
+    assert said[-1] == "  and 12 more lines like these"
+
+
 def test_a_module_said_twice_is_told_of(tmp_path: Path) -> None:
     tensors = {**pair("unet.a.to_q"), "lora_unet_a_to_q.lora_down.weight": np.ones((2, 3), np.float32)}
     assert "of a module that another key is of as well: unet.a.to_q.lora_A.weight" in refusal(tmp_path, tensors)

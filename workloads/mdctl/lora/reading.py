@@ -19,6 +19,9 @@ from mdctl.spec.errors import WeightsError
 Sides = dict[str, np.ndarray]
 """`down`, `up` and perhaps `alpha` -> the tensor."""
 
+SHOWN = 30
+"""Lines of what is wrong with a file."""
+
 Problems = dict[str, list[str]]
 """What is wrong -> of which keys or modules."""
 
@@ -43,10 +46,16 @@ def read(path: Path, parts: Mapping[str, Modules], weight_name: str | None = Non
         else:
             adapter.setdefault(part, {})[name] = _pair(parts[part][name], sides, configs[part])
     if wrong or not adapter:
-        problems = chain.from_iterable(fold(problem, names) for problem, names in wrong.items())
-        listing = "\n  ".join([*problems] or ["it holds no factors at all"])
-        raise WeightsError(f"{file.path}: this LoRA is not for this model. Check model and LoRA.\n  {listing}")
+        raise WeightsError(f"{file.path}: this LoRA is not for this model. Check model and LoRA.\n  {_list(wrong)}")
     return adapter
+
+
+def _list(wrong: Problems) -> str:
+    """Return what is wrong, one line for names that differ only in numbers, and no more lines than a screen has."""
+    lines = [*chain.from_iterable(fold(problem, names) for problem, names in wrong.items())]
+    left = len(lines) - SHOWN
+    shown = [*lines[:SHOWN], *([f"and {left} more lines like these"] if left > 0 else [])]
+    return "\n  ".join(shown or ["it holds no factors at all"])
 
 
 def _assign(file: LoraFile, spellers: Mapping[str, Speller]) -> tuple[dict[tuple[str, str], Sides], Problems]:
