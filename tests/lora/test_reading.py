@@ -81,8 +81,8 @@ def test_everything_that_does_not_fit_is_told_of(tmp_path: Path) -> None:
         "b.q_proj.something": np.ones(2, np.float32),
     }
     said = refusal(tmp_path, tensors).split("\n")
-    unknown = "  unknown to this model, whose parts are unet and text_encoder: "
-    assert said[0].endswith("this LoRA is not for this model. Check model and LoRA.")
+    unknown = "  unknown: "
+    assert said[0].endswith("this LoRA is not for this model, of unet, text_encoder. Check model and LoRA.")
     assert sorted(said[1:]) == sorted(
         [
             f"{unknown}b.q_proj.something",

@@ -46,7 +46,9 @@ def read(path: Path, parts: Mapping[str, Modules], weight_name: str | None = Non
         else:
             adapter.setdefault(part, {})[name] = _pair(parts[part][name], sides, configs[part])
     if wrong or not adapter:
-        raise WeightsError(f"{file.path}: this LoRA is not for this model. Check model and LoRA.\n  {_list(wrong)}")
+        raise WeightsError(
+            f"{file.path}: this LoRA is not for this model, of {', '.join(parts)}. Check model and LoRA.\n  {_list(wrong)}"
+        )
     return adapter
 
 
@@ -64,11 +66,10 @@ def _assign(file: LoraFile, spellers: Mapping[str, Speller]) -> tuple[dict[tuple
     unsaid = _unsaid_part(file, keys, spellers)
     found: dict[tuple[str, str], Sides] = defaultdict(dict)
     wrong: Problems = defaultdict(list)
-    unknown = f"unknown to this model, whose parts are {' and '.join(spellers)}"
     for key, values in file.tensors.items():
         place = _place(keys[key], unsaid, spellers) if key in keys else None
         if place is None:
-            wrong[unknown].append(key)
+            wrong["unknown"].append(key)
         elif keys[key].side in found[place]:
             wrong["of a module that another key is of as well"].append(key)
         else:
