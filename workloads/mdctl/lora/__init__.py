@@ -11,6 +11,9 @@ model is known here.
     adapter = read(path, parts)                         what a file says, in any format
     placed = place(adapter["unet"], parts["unet"])      the same as factors of our parameters
     params = merged(params, [(placed, 0.8)])            (1); the base stays what it was, and is how one comes back
+    denoise = adapted(denoise)                          takes both, and scales that change without compiling again
+    placed = fresh(parts["unet"], ["to_q"], rank=4, alpha=4, key=key)        to train; `trained` is what of it
+    save(folder, {"unet": placed}, parts)               for diffusers; `save_peft` for PEFT
 
 Letters: L layers of a stack, I inputs (of a convolution: its window and channels), R rank, O outputs.
 """

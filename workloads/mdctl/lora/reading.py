@@ -46,9 +46,8 @@ def read(path: Path, parts: Mapping[str, Modules], weight_name: str | None = Non
         else:
             adapter.setdefault(part, {})[name] = _pair(parts[part][name], sides, configs[part])
     if wrong or not adapter:
-        raise WeightsError(
-            f"{file.path}: this LoRA is not for this model, of {', '.join(parts)}. Check model and LoRA.\n  {_list(wrong)}"
-        )
+        model = f"this model, of {', '.join(parts)}"
+        raise WeightsError(f"{file.path}: this LoRA is not for {model}. Check model and LoRA.\n  {_list(wrong)}")
     return adapter
 
 
