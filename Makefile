@@ -43,7 +43,6 @@ demo: $(TEST) ## train a small Wan on real clips, then sample videos from it
 	$(RUN)mdctl generate --local
 	$(RUN)python -m mdctl.demo report
 
-# Samples without training come without rescaling: the UNet then predicts zeros, which have no contrast to restore.
 UNTRAINED := outputs/picture-untrained
 HELD_OUT := outputs/picture-held-out
 
@@ -53,7 +52,7 @@ picture: $(TEST) ## train a small text-to-image model on 192 pictures that npm f
 	$(RUN)mdctl submit train-sd15 --local
 	$(RUN)mdctl generate --model sd-tiny --local
 	$(RUN)mdctl generate --model sd-tiny --local --output-dir $(UNTRAINED) \
-		model.checkpoint=null model.initialisation=random sampling.guidanceRescale=0
+		model.checkpoint=null model.initialisation=random
 	$(RUN)mdctl generate --model sd-tiny --local --output-dir $(HELD_OUT) \
 		--prompts-file picture/held_out.txt sampling.samplesPerPrompt=8
 	$(RUN)python -m mdctl.demo picture report --untrained $(UNTRAINED) --held-out $(HELD_OUT)

@@ -78,7 +78,7 @@ def test_the_text_encoder_tells_captions_apart(demo: Path) -> None:
 
 def test_the_model_folder_says_which_network_to_train(demo: Path) -> None:
     assert FAMILY.configure(find_model("wan2.1-t2v-tiny"), demo / "model") == WanConfig.tiny()
-    _, settings = FAMILY.sampler(Sampling(), demo / "model")
+    _, settings = FAMILY.sampler(find_model("wan2.1-t2v-tiny"), Sampling(), demo / "model")
     assert settings == {"sampler": "unipc", "shift": prepare.SHIFT}
     for part in json.loads((demo / "model" / "model_index.json").read_text()):
         assert part == "_class_name" or (demo / "model" / part).is_dir()

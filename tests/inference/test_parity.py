@@ -63,7 +63,7 @@ def run(repository: Path) -> Run:
         prompts: Sequence[str] = tuple(REQUEST["prompt"]),
         guidance: float = REQUEST["guidance_scale"],
     ) -> jax.Array:
-        sampler, _ = family.sampler(Sampling(sampler=name, steps=REQUEST["num_inference_steps"]), repository)
+        sampler, _ = family.sampler(MODEL, Sampling(sampler=name, steps=REQUEST["num_inference_steps"]), repository)
         start = Start(jnp.asarray(ARRAYS["noise"]))
         made: jax.Array = scan(params, sampler, start, encode(prompts), null, guidance=Guidance(guidance))
         return made

@@ -94,6 +94,18 @@ TINY = {"name": "wan2.1-t2v-tiny", "weights": "demo/model"}
             "training.objective.timeBias is for timeDensity 'uniform' without the weighting 'bell'",
         ),
         (
+            {"task": "generate", "model": {"name": "sdxl-lightning"}, "sampling": {"prompts": ["a"], "steps": 5}},
+            "sampling.steps is 5, but sdxl-lightning was distilled to 1, 2, 4, 8 steps; use one of these",
+        ),
+        (
+            {"model": {"name": "sdxl-lightning"}},
+            "sdxl-lightning was distilled from sdxl and is not trained further; set model.name=sdxl",
+        ),
+        (
+            {"training": {"textEncoder": {}}},
+            "training.textEncoder is not implemented for wan2.1-t2v-14b, only for Stable Diffusion; set it to null",
+        ),
+        (
             {"sampling": {"mask": "mask.png"}},
             "sampling.mask 'mask.png' says what is kept of sampling.image, which is unset; give both",
         ),

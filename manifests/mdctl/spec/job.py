@@ -152,6 +152,12 @@ class JobSpec(Part):
         return self.model.weights or self.catalogue_model.weights
 
     @property
+    def denoiser_file(self) -> str | None:
+        """The file in the place of the repository's denoiser, if there is one."""
+        distilled = self.catalogue_model.distilled.get(self.sampling.steps)
+        return self.model.denoiser or (None if distilled is None else distilled.denoiser)
+
+    @property
     def checkpoint_dir(self) -> str:
         """Where checkpoints go."""
         assert self.output_dir is not None

@@ -50,6 +50,18 @@ def _place(value: str) -> str:
     return value
 
 
+def _file(value: str) -> str:
+    scheme, separator, rest = value.partition("://")
+    if separator and scheme == "hf" and rest.count("/") < 2:
+        raise ValueError(f"{value!r} should read hf://org/name/file.safetensors")
+    if not value.endswith(".safetensors"):
+        raise ValueError(f"{value!r} is no .safetensors; convert it, or name another")
+    return value if scheme == "hf" else _location(value)
+
+
+WeightsFile = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_file)]
+"""A `.safetensors` on this machine, at `gs://bucket/path`, or `hf://org/name/file`."""
+
 Place = Annotated[Location, AfterValidator(_place)]
 """A folder or file on this machine or in `gs://`, to be read."""
 
@@ -74,6 +86,9 @@ class ModelSpec(Part):
     """A repository in the Hugging Face folder layout; unset is the catalogue's."""
     revision: str | None = None
     """A branch, tag or commit of an `hf://` repository."""
+    denoiser: WeightsFile | None = None
+    """A file in the place of the repository's denoiser, such as a distilled UNet: `hf://org/name/file.safetensors`,
+    `gs://bucket/path` or a file here. Unset is the repository's, or for sdxl-lightning the one for its steps."""
     initialisation: Literal["weights", "random"] = "weights"
     """Of the denoiser: from the repository, or drawn anew from the seed (the other parts are always loaded)."""
     checkpoint: Directory | None = None

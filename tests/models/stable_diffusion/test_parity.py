@@ -48,7 +48,7 @@ def open_repository(repository: Path) -> Run:
         framed: Framing = FRAMED,
         **sampling: Any,
     ) -> jax.Array:
-        sampler, _ = FAMILY.sampler(Sampling(steps=REQUEST["steps"], **sampling), repository)
+        sampler, _ = FAMILY.sampler(MODEL, Sampling(steps=REQUEST["steps"], **sampling), repository)
         told = {
             name: np.broadcast_to(value, (len(prompts), *value.shape))
             for name, value in denoiser.framing(framed).items()

@@ -69,9 +69,8 @@ def rescaled(
     """Return (2)."""
     if rescale == 0:
         return guided_BTHWC
-    ratio = jnp.std(conditional_BTHWC, ELEMENTS, keepdims=True, ddof=1) / jnp.std(
-        guided_BTHWC, ELEMENTS, keepdims=True, ddof=1
-    )
+    wanted, found = (jnp.std(x, ELEMENTS, keepdims=True, ddof=1) for x in (conditional_BTHWC, guided_BTHWC))
+    ratio = jnp.where(found > 0, wanted / found, 1.0)  # what is the same everywhere has no contrast to take back
     return guided_BTHWC * (rescale * ratio + 1 - rescale)
 
 

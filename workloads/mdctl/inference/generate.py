@@ -44,7 +44,7 @@ from mdctl.spec.shard import WHOLE, Shard
 from mdctl.storage.checkpoints import load_item, newest_whole
 from mdctl.storage.once import look, withdraw
 from mdctl.storage.output import as_path, file_errors
-from mdctl.storage.repository import local_repository
+from mdctl.storage.repository import local_file, local_repository
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Done, shard: S
     assert spec.weights is not None
     repository = local_repository(spec.weights, spec.model.revision)
     family = find_family(spec.catalogue_model)
-    sampler, settings = family.sampler(spec.sampling, repository)
+    sampler, settings = family.sampler(spec.catalogue_model, spec.sampling, repository)
     made_from = Origin(spec, trained_step(spec), settings)
     everything = wanted_samples(spec)
     manifest = look(manifest_file(output))  # before the records: what is written from now on is true
@@ -191,7 +191,8 @@ def open_denoiser(spec: JobSpec, repository: Path, mesh: Mesh) -> Denoiser:
         mesh, attention=spec.attention, remat="none", dtype=model.activations_dtype, param_dtype=model.weights_dtype
     )
     training = None if model.checkpoint is None else trained_job(model.checkpoint).training
-    return open_network(spec.catalogue_model, repository, execution, training)
+    file = None if spec.denoiser_file is None else local_file(spec.denoiser_file)
+    return open_network(spec.catalogue_model, repository, execution, training, file)
 
 
 def trained_job(directory: str) -> JobSpec:

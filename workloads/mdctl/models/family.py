@@ -109,7 +109,7 @@ class Family:
     """
 
     process: Callable[[CatalogueModel, Path | None], Process]
-    sampler: Callable[[Sampling, Path], Settled]
+    sampler: Callable[[CatalogueModel, Sampling, Path], Settled]
     latent_shape: Callable[[CatalogueModel, PixelShape], LatentShape]
     configure: Callable[[CatalogueModel, Path | None], Any]
     denoiser: Callable[[Any, Execution], Denoiser]

@@ -138,7 +138,7 @@ def open_prompts(around: Surroundings, network: Network, evaluation: Evaluation)
     family, repository, spec = network.family, network.repository, around.spec
     assert repository is not None
     wanted = wanted_samples(spec, evaluation)
-    sampler, settings = family.sampler(spec.sampling, repository)
+    sampler, settings = family.sampler(spec.catalogue_model, spec.sampling, repository)
     opened = open_sampling(spec, repository, network.program.denoiser, sampler, around.mesh)
     conditioning, negative = opened.encode([each.prompt for each in wanted])
     return Prompts(

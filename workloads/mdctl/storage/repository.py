@@ -51,6 +51,25 @@ def successor(name: str) -> str:
     return MOVED[name]
 
 
+def local_file(location: str) -> Path:
+    """Return a file of weights, fetching it if need be: `hf://org/name/file`, `gs://bucket/file`, or here.
+
+    Raises:
+        WeightsError: there is no such file, or it cannot be fetched.
+    """
+    scheme, separator, name = location.partition("://")
+    if not separator:
+        path = Path(location).expanduser()
+        if not path.is_file():
+            raise WeightsError(f"{location!r}: there is no such file; name a .safetensors")
+        return path
+    folder, _, file = name.rpartition("/")
+    if scheme == "gs":
+        return local_repository(f"gs://{folder}") / file
+    organisation, repository, *inner = name.split("/")
+    return _from_hub(successor(f"{organisation}/{repository}"), None, "/".join(inner))
+
+
 def _folder(path: Path, location: str) -> Path:
     if path.is_dir():
         return path
@@ -61,12 +80,15 @@ def _folder(path: Path, location: str) -> Path:
     raise WeightsError(f"model.weights {location!r}: there is no such folder{hint}")
 
 
-def _from_hub(name: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
+def _from_hub(name: str, revision: str | None, file: str | None = None) -> Path:
+    """Return the folder of a repository of the hub, or one file of it."""
+    from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     at = "" if revision is None else f" at {revision!r}"
     try:
+        if file is not None:
+            return Path(hf_hub_download(name, file, revision=revision))
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED)))
     except HFValidationError as error:
         raise WeightsError(f"hf://{name} is not a name that the hub has: {error}") from error

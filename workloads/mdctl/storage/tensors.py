@@ -53,10 +53,12 @@ class Spec(NamedTuple):
 
 
 def open_tensors(folder: Path) -> dict[str, Slice]:
-    """Open every tensor of a folder; only headers are read until a slice is taken.
+    """Open every tensor of a folder, or of one file; only headers are read until a slice is taken.
 
     Raises WeightsError if there are no weights, a file that the index names is missing, or a file is damaged.
     """
+    if folder.is_file():
+        return _open_file(folder)
     for stem in STEMS:
         index, single = folder / f"{stem}.safetensors.index.json", folder / f"{stem}.safetensors"
         if index.is_file():

@@ -30,6 +30,7 @@ from mdctl.parallel.rules import activation_sharding, parameter_shardings, repli
 from mdctl.spec.job import JobSpec
 from mdctl.spec.shapes import LatentShape
 from mdctl.spec.training import Training
+from mdctl.storage.repository import local_file
 from mdctl.training.learning_rate import make_learning_rate
 from mdctl.training.objective import GlobalBatch, make_loss
 from mdctl.training.optimizer import AdamW
@@ -77,7 +78,8 @@ def make_training_program(
     execution = make_execution(
         mesh, attention=spec.attention, remat=spec.remat, dtype=spec.model.activations_dtype, param_dtype="float32"
     )
-    denoiser = open_network(spec.catalogue_model, repository, execution, spec.training)
+    file = None if spec.denoiser_file is None else local_file(spec.denoiser_file)
+    denoiser = open_network(spec.catalogue_model, repository, execution, spec.training, file)
     optimizer = _make_optimizer(spec.training, denoiser)
     begin = partial(init_state, optimizer=optimizer, ema=spec.training.ema is not None)
     placed = jax.tree.map(_placed, denoiser.abstract, parameter_shardings(mesh, denoiser.abstract, denoiser.layout))

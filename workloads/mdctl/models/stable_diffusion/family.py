@@ -19,7 +19,7 @@ from jaxtyping import Array, Float32
 
 from mdctl.data.framing import Framing
 from mdctl.diffusion.denoise import Params
-from mdctl.diffusion.prediction import V
+from mdctl.diffusion.prediction import PUBLISHED, V
 from mdctl.diffusion.samplers.registry import variance_preserving_sampler
 from mdctl.diffusion.variance_preserving import VariancePreserving
 from mdctl.models import weights
@@ -44,6 +44,7 @@ CONFIGS: Mapping[str, Callable[[], UNetConfig]] = {
     "sd2": UNetConfig.sd2,
     "sd2.1": UNetConfig.sd21,
     "sdxl": UNetConfig.sdxl,
+    "sdxl-lightning": UNetConfig.sdxl,
     "sd-tiny": UNetConfig.tiny,
 }
 """The catalogue's names. Of the tiny model only the name is fixed: its sizes are its repository's."""
@@ -59,13 +60,16 @@ def process(model: CatalogueModel, repository: Path | None) -> VariancePreservin
     return read_variance_preserving(repository).process
 
 
-def sampler(sampling: Sampling, repository: Path) -> Settled:
+def sampler(model: CatalogueModel, sampling: Sampling, repository: Path) -> Settled:
     """Return the sampler that is asked for, of the repository's process."""
     scheduler = read_variance_preserving(repository)
     name = sampling.sampler or own_sampler(repository)
     spacing = sampling.spacing or scheduler.stepping.spacing
+    distilled = model.distilled.get(sampling.steps)
+    target = scheduler.process.target_is if distilled is None else PUBLISHED[distilled.predicts]
+    undone = replace(scheduler.process, target_is=target)
     made = variance_preserving_sampler(
-        name, scheduler.process, sampling.steps, replace(scheduler.stepping, spacing=spacing), sampling.begins_at
+        name, undone, sampling.steps, replace(scheduler.stepping, spacing=spacing), sampling.begins_at
     )
     return Settled(made, {"sampler": name, "spacing": spacing})
 

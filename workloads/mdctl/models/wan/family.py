@@ -44,8 +44,9 @@ def process(model: CatalogueModel, repository: Path | None) -> FlowMatching:
     return FlowMatching()
 
 
-def sampler(sampling: Sampling, repository: Path) -> Settled:
+def sampler(model: CatalogueModel, sampling: Sampling, repository: Path) -> Settled:
     """Return the sampler that is asked for, of the repository's shift unless the spec gives one."""
+    del model
     name = sampling.sampler or own_sampler(repository)
     shift = flow_shift(repository) if sampling.shift is None else sampling.shift
     return Settled(flow_sampler(name, sampling.steps, shift, sampling.begins_at), {"sampler": name, "shift": shift})
