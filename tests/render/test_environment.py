@@ -1,3 +1,5 @@
+import pytest
+
 from mdctl.render.environment import worker_environment
 from mdctl.spec.environment import Place, read_place
 from mdctl.spec.shard import Shard
@@ -56,6 +58,12 @@ def test_attempts_are_told_apart_by_labels_of_jobset():
 def test_a_worker_that_misses_its_accelerator_fails():
     assert values(environment())["JAX_PLATFORMS"] == "tpu,cpu"
     assert values(environment("slice=h100-8"))["JAX_PLATFORMS"] == "cuda,cpu"
+
+
+@pytest.mark.parametrize("kernel", ["flash", "cudnn", "cudnn_flash_te"])
+def test_transformer_engine_is_told_to_fuse_attention_where_it_is_asked_for(kernel):
+    told = values(environment("slice=h100-8", f"attention={kernel}"))
+    assert told.get("NVTE_FUSED_ATTN") == ("1" if kernel == "cudnn_flash_te" else None)
 
 
 def test_the_users_variables_come_last_and_win():

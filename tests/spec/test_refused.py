@@ -21,7 +21,29 @@ def setting(path, value):
 
 @pytest.mark.parametrize(("path", "value"), [(path, value) for path in FIELDS for value in FIELDS[path][0]])
 def test_what_is_implemented_is_taken(path, value):
-    job(**setting(path, value))
+    slices = {"gpu": "h100-16"}
+    kind = refused.ATTENTION_ON.get(value)
+    job(**setting(path, value), **({"slice": slices[kind], "batch": {"globalSize": 16}} if kind in slices else {}))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "slice_"), [("cudnn", "v5p-64"), ("cudnn_flash_te", "cpu-1x1"), ("splash", "h100-16")]
+)
+def test_a_kernel_is_refused_on_hardware_that_it_does_not_run_on(kernel, slice_):
+    with pytest.raises(SpecError, match=f"attention.kernel '{kernel}' runs on (tpu|gpu) alone, and slice {slice_} is "):
+        job(attention={"kernel": kernel}, slice=slice_, batch={"globalSize": 16})
+
+
+def test_a_kernel_of_bfloat16_is_refused_for_float32():
+    with pytest.raises(
+        SpecError, match=r"'cudnn' computes in bfloat16 alone, and model\.activationsDtype is 'float32'"
+    ):
+        job(
+            attention={"kernel": "cudnn"},
+            slice="h100-16",
+            batch={"globalSize": 16},
+            model={"activationsDtype": "float32"},
+        )
 
 
 @pytest.mark.parametrize(("path", "value"), [(path, value) for path in FIELDS for value in FIELDS[path][1]])

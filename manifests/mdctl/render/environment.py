@@ -38,7 +38,8 @@ def accelerator_variables(job: DiffusionJob, slice_: Slice) -> dict[str, str]:
     """Return what the worker is told of its accelerator, whoever starts it."""
     home = {"HOME": "/tmp", "JAX_PLATFORMS": PLATFORMS[slice_.kind]}  # the pod's user has no home of its own
     if slice_.kind == "gpu":
-        return {**home, "LD_LIBRARY_PATH": "/usr/local/nvidia/lib64"}  # where GKE mounts the driver
+        fused = {"NVTE_FUSED_ATTN": "1"} if job.spec.attention.kernel == "cudnn_flash_te" else {}
+        return {**home, **fused, "LD_LIBRARY_PATH": "/usr/local/nvidia/lib64"}  # where GKE mounts the driver
     return {**home, "LIBTPU_INIT_ARGS": libtpu_flags(slice_.generation, job.spec.task)}
 
 

@@ -12,8 +12,10 @@ from mdctl.spec.catalogue import Process
 if TYPE_CHECKING:
     from mdctl.spec.job import JobSpec
 
-ATTENTION = ("dot_product", "flash", "splash")
-ATTENTION_TO_COME = ("cudnn", "cudnn_flash_te", "ring", "tokamax_flash", "tokamax_ring", "ulysses")
+ATTENTION = ("dot_product", "flash", "splash", "cudnn", "cudnn_flash_te")
+ATTENTION_TO_COME = ("ring", "tokamax_flash", "tokamax_ring", "ulysses")
+ATTENTION_ON: Mapping[str, str] = {"splash": "tpu", "cudnn": "gpu", "cudnn_flash_te": "gpu"}
+"""Kernel -> the kind of hardware that it runs on; the others run on any."""
 
 REMAT = (
     "none",
@@ -47,6 +49,7 @@ MODEL_TYPES_TO_COME = ("I2V", "FLF2V", "TI2V")
 def refused(spec: "JobSpec") -> Iterator[str]:
     """Yield each setting of the spec that this version does not implement, or that nothing is called."""
     yield from _name("attention.kernel", spec.attention.kernel, ATTENTION, ATTENTION_TO_COME)
+    yield from _hardware(spec)
     yield from _name("remat", spec.remat, REMAT, REMAT_TO_COME)
     if spec.sampling.sampler is not None:
         yield from _name("sampling.sampler", spec.sampling.sampler, SAMPLERS[spec.catalogue_model.process], ())
@@ -57,6 +60,18 @@ def refused(spec: "JobSpec") -> Iterator[str]:
         yield "model.offloadEncoders false is not implemented: encoders always leave the accelerator; use true"
     if spec.task == "train" and spec.model.weights_dtype != "float32":
         yield f"model.weightsDtype {spec.model.weights_dtype!r} is not implemented for training; use 'float32'"
+
+
+def _hardware(spec: "JobSpec") -> Iterator[str]:
+    kernel, kind = spec.attention.kernel, spec.resolved_slice.kind
+    wanted = ATTENTION_ON.get(kernel)
+    if wanted not in (None, kind):
+        yield f"attention.kernel {kernel!r} runs on {wanted} alone, and slice {spec.slice} is {kind}; use 'flash'"
+    if wanted == "gpu" and spec.model.activations_dtype != "bfloat16":
+        yield (
+            f"attention.kernel {kernel!r} computes in bfloat16 alone, and model.activationsDtype is "
+            f"{spec.model.activations_dtype!r}; use 'flash', or bfloat16"
+        )
 
 
 def _name(field: str, value: str, known: tuple[str, ...], to_come: tuple[str, ...]) -> Iterator[str]:

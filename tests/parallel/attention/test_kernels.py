@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from importlib.util import find_spec
 from unittest.mock import Mock
 
 import jax
@@ -10,9 +12,10 @@ from jaxtyping import Array
 
 from mdctl.parallel.attention import Attention, splash_tpu
 from mdctl.parallel.attention.blockwise import blockwise_attention
+from mdctl.parallel.attention.cudnn import TRANSFORMER_ENGINE, cudnn_attention
 from mdctl.parallel.attention.dot_product import dot_product_attention
 from mdctl.parallel.attention.flash_tpu import LANES, Tiles, fit_tile, flash_attention
-from mdctl.parallel.attention.kernels import KERNELS, by_length, flash, splash, unmasked
+from mdctl.parallel.attention.kernels import KERNELS, by_length, cudnn, cudnn_flash_te, flash, splash, unmasked
 from mdctl.parallel.attention.splash_tpu import splash_attention
 from mdctl.spec.errors import SpecError
 from mdctl.spec.refused import ATTENTION
@@ -121,6 +124,18 @@ def test_flash_on_an_unknown_tpu_is_refused_by_its_kind() -> None:
 def test_splash_is_refused_off_tpu() -> None:
     with pytest.raises(SpecError, match=r"TPU only.*H100.*'flash'"):
         splash(_device("gpu", "NVIDIA H100"), mask_padding=True)
+
+
+@pytest.mark.parametrize("kernel", [cudnn, cudnn_flash_te])
+def test_cudnn_is_refused_off_gpu(kernel: Callable[..., Attention]) -> None:
+    with pytest.raises(SpecError, match=r"GPU only.*v5.*'flash'"):
+        kernel(_device("tpu", "TPU v5"), mask_padding=True)
+
+
+def test_without_transformer_engine_cudnn_is_called_by_jax(caplog: pytest.LogCaptureFixture) -> None:
+    assert find_spec(TRANSFORMER_ENGINE) is None, "where it is, hold it to the others"
+    assert cudnn_flash_te(_device("gpu", "NVIDIA H100"), mask_padding=True) is cudnn_attention
+    assert "Transformer Engine is not installed" in caplog.text
 
 
 def test_short_sequences_take_the_other_kernel() -> None:

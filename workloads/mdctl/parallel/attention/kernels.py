@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float
 
 from mdctl.parallel.attention import Attention
 from mdctl.parallel.attention.blockwise import blockwise_attention
+from mdctl.parallel.attention.cudnn import cudnn_attention, transformer_engine_attention
 from mdctl.parallel.attention.dot_product import dot_product_attention
 from mdctl.parallel.attention.flash_tpu import TILES, flash_attention
 from mdctl.parallel.attention.splash_tpu import Tiles, splash_attention
@@ -46,7 +47,40 @@ def splash(device: jax.Device, *, mask_padding: bool) -> Attention:
     return splash_attention(Tiles(), mask_padding=mask_padding)
 
 
-KERNELS: Mapping[str, Callable[..., Attention]] = {"dot_product": dot_product, "flash": flash, "splash": splash}
+def cudnn(device: jax.Device, *, mask_padding: bool) -> Attention:
+    """Return cuDNN's attention as JAX calls it.
+
+    Raises:
+        SpecError: there is no GPU.
+    """
+    del mask_padding
+    _check_gpu("cudnn", device)
+    return cudnn_attention
+
+
+def cudnn_flash_te(device: jax.Device, *, mask_padding: bool) -> Attention:
+    """Return cuDNN's attention as Transformer Engine calls it; where that is not installed, as JAX does.
+
+    Raises:
+        SpecError: there is no GPU.
+    """
+    del mask_padding
+    _check_gpu("cudnn_flash_te", device)
+    return transformer_engine_attention()
+
+
+def _check_gpu(name: str, device: jax.Device) -> None:
+    if device.platform != "gpu":
+        raise SpecError(f"attention.kernel {name!r} runs on GPU only, and this is {device.device_kind}; use 'flash'")
+
+
+KERNELS: Mapping[str, Callable[..., Attention]] = {
+    "dot_product": dot_product,
+    "flash": flash,
+    "splash": splash,
+    "cudnn": cudnn,
+    "cudnn_flash_te": cudnn_flash_te,
+}
 """Name -> (device, mask_padding) -> kernel. What keys a kernel adds by itself it masks if `mask_padding`."""
 
 
