@@ -131,6 +131,7 @@ heavy: $(TEST) ## tests that need minutes or gigabytes
 bench: $(TEST) $(PARITY) ## ratios against the reference and against the bare imports
 	$(RUN)python benchmarks/cli_startup.py
 	$(RUN)python benchmarks/wan_step.py
+	$(RUN)python benchmarks/stable_diffusion.py
 
 .PHONY: lock
 lock: $(TEST) ## resolve again and write the locks; UPGRADE=1 takes the newest versions
