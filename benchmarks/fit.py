@@ -1,6 +1,8 @@
-"""Compile the training step of a recipe for its slice, without the slice, and say whether it fits.
+"""Compile a step of a recipe for its slice, without the slice, and say whether it fits.
 
     python benchmarks/fit.py [RECIPE] [path.to.field=value ...]
+
+The step is one of training, or of sampling: one evaluation of the network with guidance, for the recipe's batch.
 
 libtpu compiles for a topology that is not there, with the flags that the job's pods set. Printed are the memory of one
 device as the compiler allots it, and a band of step times (see `cost`). Ends with 1 if the step does not fit.
@@ -14,12 +16,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from mdctl.spec.errors import UserError
-from mdctl.spec.job import DiffusionJob
+from mdctl.spec.job import DiffusionJob, JobSpec
 from mdctl.spec.libtpu import libtpu_flags
 from mdctl.spec.overrides import apply_overrides
 from mdctl.spec.reading import parse_job
 from mdctl.spec.recipes import find_recipe
-from mdctl.spec.shapes import PixelShape
+from mdctl.spec.shapes import LatentShape, PixelShape
 from mdctl.spec.slices import describe
 
 if TYPE_CHECKING:
@@ -52,8 +54,8 @@ def main(arguments: Sequence[str]) -> int:
 def prepare(job: DiffusionJob) -> None:
     """Let JAX run here and libtpu compile for there, as a pod of the job would have it; before JAX is imported."""
     generation = job.spec.resolved_slice.generation
-    if job.spec.task != "train" or job.spec.resolved_slice.kind != "tpu":
-        raise UserError(f"task {job.spec.task!r} on {job.spec.slice}: only training on TPU can be compiled without one")
+    if job.spec.resolved_slice.kind != "tpu":
+        raise UserError(f"slice {job.spec.slice} is no TPU: only programs for TPU can be compiled without one")
     os.environ |= {
         "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
         "JAX_PLATFORMS": "cpu",
@@ -70,15 +72,16 @@ def compile_step(job: DiffusionJob) -> "jax.stages.Compiled | None":
 
     from mdctl.models.family import find_family
     from mdctl.parallel.mesh import make_mesh
-    from mdctl.training.program import make_training_program
 
     spec, video = job.spec, job.spec.video
     chips = f"{spec.resolved_slice.generation}:{spec.resolved_slice.topology_label}"
     several = {"num_slices": spec.num_slices} if spec.num_slices > 1 else {}
     topology = topologies.get_topology_desc(chips, "tpu", **several)
     model = spec.catalogue_model
-    shape = find_family(model).latent_shape(model, PixelShape(video.frames, video.height, video.width))
-    lowered = make_training_program(spec, make_mesh(spec.layout, topology.devices), shape).lower()
+    family = find_family(model)
+    mesh = make_mesh(spec.layout, topology.devices)
+    lower = lower_denoising if spec.task == "generate" else lower_training
+    lowered = lower(spec, mesh, family.latent_shape(model, PixelShape(video.frames, video.height, video.width)))
     try:
         return lowered.compile()
     except jax.errors.JaxRuntimeError as error:
@@ -86,6 +89,45 @@ def compile_step(job: DiffusionJob) -> "jax.stages.Compiled | None":
             raise
         print(f"DOES NOT FIT: {error}")
         return None
+
+
+def lower_training(spec: JobSpec, mesh: "jax.sharding.Mesh", shape: LatentShape) -> "jax.stages.Lowered":
+    """Trace the training step that the worker runs."""
+    from mdctl.training.program import make_training_program
+
+    return make_training_program(spec, mesh, shape).lower()
+
+
+def lower_denoising(spec: JobSpec, mesh: "jax.sharding.Mesh", shape: LatentShape) -> "jax.stages.Lowered":
+    """Trace one evaluation of the network with guidance, as the sampling loop of the worker runs it."""
+    import jax
+    import jax.numpy as jnp
+
+    from mdctl.diffusion.guidance import Guidance, guided
+    from mdctl.networks.opening import open_network
+    from mdctl.parallel.choice import make_execution
+    from mdctl.parallel.rules import activation_sharding, parameter_shardings, replicated
+
+    model, batch = spec.model, spec.layout.global_batch
+    execution = make_execution(
+        mesh, attention=spec.attention, remat="none", dtype=model.activations_dtype, param_dtype=model.weights_dtype
+    )
+    denoiser = open_network(spec.catalogue_model, None, execution, None)
+    rows, whole = activation_sharding(mesh, "batch"), replicated(mesh)
+
+    def placed(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    params = jax.tree.map(placed, denoiser.abstract, parameter_shardings(mesh, denoiser.abstract, denoiser.layout))
+    given = {name: placed(leaf, rows) for name, leaf in denoiser.conditioning(batch).items()}
+    null = {name: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype, sharding=whole) for name, leaf in given.items()}
+    x = jax.ShapeDtypeStruct((batch, *shape), jnp.float32, sharding=rows)
+    times = jax.ShapeDtypeStruct((batch,), jnp.float32, sharding=rows)
+
+    def evaluate(params: Any, x: Any, times: Any, given: Any, null: Any) -> Any:
+        return guided(denoiser.denoise, null, Guidance(spec.sampling.guidance))(params, x, times, given)
+
+    return jax.jit(evaluate, out_shardings=rows).lower(params, x, times, given, null)
 
 
 def report_memory(job: DiffusionJob, memory: Any) -> bool:
