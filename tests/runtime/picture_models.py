@@ -1,7 +1,6 @@
 """A job on a folder of pictures: files of .png, a codec fitted to them, one or two text encoders, a UNet's sizes."""
 
 import json
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -87,7 +86,6 @@ def write_repository(folder, unet):
     block_pca.save(block_pca.fit(pixels, CODEC), folder / "vae")
     captions = list(map(caption, range(NUM_PICTURES)))
     if unet.projection_class_embeddings_input_dim:
-        clip.write_text_encoder(folder, captions, replace(TEXT, architectures=("CLIPTextModelWithProjection",)), 1)
-        shutil.move(folder / "text_encoder", folder / "text_encoder_2")
-        shutil.move(folder / "tokenizer", folder / "tokenizer_2")
+        second = replace(TEXT, architectures=("CLIPTextModelWithProjection",))
+        clip.write_text_encoder(folder, captions, second, 1, suffix="_2")
     clip.write_text_encoder(folder, captions, TEXT, 0)

@@ -39,7 +39,7 @@ def test_a_video_that_does_not_fit_has_no_latents(shape):
 def test_a_model_is_found_by_its_name(name):
     assert find_model(name).name == name
     strides = {"wan": (4, 16, 16), "stable-diffusion": (1, 8, 8)}[find_model(name).family]
-    assert find_model(name).pixel_strides == ((1, 4, 4) if name == "sd-tiny" else strides)
+    assert find_model(name).pixel_strides == ((1, 4, 4) if name in ("sd-tiny", "sdxl-tiny") else strides)
 
 
 def test_a_name_of_no_model_is_refused_with_the_nearest():

@@ -105,6 +105,8 @@ SDXL = _stable_diffusion("sdxl", "sdxl", "hf://stabilityai/stable-diffusion-xl-b
 
 LIGHTNING = "hf://ByteDance/SDXL-Lightning/sdxl_lightning"
 
+TINY_SDXL = replace(TINY_STABLE_DIFFUSION, name="sdxl-tiny", recipes="sdxl")
+
 SDXL_LIGHTNING = replace(
     SDXL,
     name="sdxl-lightning",
@@ -127,6 +129,7 @@ CATALOGUE: dict[str, CatalogueModel] = {
         SDXL,
         SDXL_LIGHTNING,
         TINY_STABLE_DIFFUSION,
+        TINY_SDXL,
     )
 }
 

@@ -8,11 +8,14 @@ held_out.txt     those of held_out/
 model/           a repository in the Hugging Face layout: the sizes of a small UNet, whose parameters training draws; a
                  scheduler; a codec fitted to the pictures; a text encoder with random parameters, which is trained
                  along, and a tokenizer of the captions' words
+model-xl/        the same made like SDXL: two text encoders, of which the second pools, and sizes told to the UNet
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -24,13 +27,13 @@ from mdctl.demo.picture.package import read_emoji
 from mdctl.models import block_pca, clip
 from mdctl.models.block_pca import BlockPCAConfig
 from mdctl.models.clip import CLIPTextConfig
-from mdctl.models.unet.config import UNetConfig
+from mdctl.models.unet.config import NUM_SIZES, UNetConfig
 from mdctl.spec.shapes import PixelShape
 
 SHAPE = PixelShape(frames=1, height=64, width=64)
 SEED = 0
 
-PACKAGE, PICTURES, HELD_OUT_FOLDER, MODEL = "package", "pictures", "held_out", "model"
+PACKAGE, PICTURES, HELD_OUT_FOLDER, MODEL, MODEL_XL = "package", "pictures", "held_out", "model", "model-xl"
 PROMPTS, HELD_OUT_PROMPTS = "prompts.txt", "held_out.txt"
 
 CODEC = BlockPCAConfig(temporal_stride=1, spatial_stride=4, latent_channels=12)
@@ -57,6 +60,15 @@ UNET = UNetConfig(
     cross_attention_dim=TEXT.hidden_size,
 )
 
+SECOND_TEXT = replace(TEXT, architectures=("CLIPTextModelWithProjection",))
+
+UNET_XL = replace(
+    UNET,
+    cross_attention_dim=TEXT.hidden_size + SECOND_TEXT.hidden_size,
+    addition_time_embed_dim=32,
+    projection_class_embeddings_input_dim=SECOND_TEXT.projection_dim + NUM_SIZES * 32,
+)
+
 
 def prepare(folder: Path) -> None:
     """Fill `folder`; doing it again gives the same files. Raises DataError, OutputError."""
@@ -67,6 +79,7 @@ def prepare(folder: Path) -> None:
     _write_prompts(folder / PROMPTS, captions)
     _write_prompts(folder / HELD_OUT_PROMPTS, [emoji.caption for emoji in HELD_OUT])
     write_model(folder / MODEL, pictures, captions)
+    write_model_xl(folder / MODEL_XL, pictures, captions)
 
 
 def write_pictures(folder: Path, emoji: Sequence[Emoji], files: Mapping[str, bytes]) -> UInt8[np.ndarray, "N 1 H W 3"]:
@@ -89,16 +102,29 @@ def _write_prompts(path: Path, captions: Sequence[str]) -> None:
 
 def write_model(folder: Path, pictures_N1HWC: UInt8[np.ndarray, "N 1 H W 3"], captions: Sequence[str]) -> None:
     """Write the repository that training starts from."""
+    _write_all_but_text(folder, pictures_N1HWC, UNET, MODEL_INDEX)
+    clip.write_text_encoder(folder, captions, TEXT, SEED)
+
+
+def write_model_xl(folder: Path, pictures_N1HWC: UInt8[np.ndarray, "N 1 H W 3"], captions: Sequence[str]) -> None:
+    """Write the repository made like SDXL."""
+    _write_all_but_text(folder, pictures_N1HWC, UNET_XL, MODEL_INDEX_XL)
+    clip.write_text_encoder(folder, captions, TEXT, SEED)
+    clip.write_text_encoder(folder, captions, SECOND_TEXT, SEED + 1, suffix="_2")
+
+
+def _write_all_but_text(
+    folder: Path, pictures_N1HWC: UInt8[np.ndarray, "N 1 H W 3"], unet: UNetConfig, index: Mapping[str, Any]
+) -> None:
     configs = {
-        "model_index.json": MODEL_INDEX,
+        "model_index.json": index,
         "scheduler/scheduler_config.json": SCHEDULER,
-        "unet/config.json": UNET.to_published(),
+        "unet/config.json": unet.to_published(),
     }
     for name, config in configs.items():
         write_whole(folder / name, f"{json.dumps(config, indent=2)}\n".encode())
     pixels = np.stack([to_model(picture) for picture in pictures_N1HWC])
     block_pca.save(block_pca.fit(pixels, CODEC), folder / "vae")
-    clip.write_text_encoder(folder, captions, TEXT, SEED)
 
 
 MODEL_INDEX = {
@@ -110,6 +136,14 @@ MODEL_INDEX = {
     "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
     "unet": ["diffusers", "UNet2DConditionModel"],
     "vae": ["mdctl", "BlockPCA"],
+}
+
+MODEL_INDEX_XL = {
+    **MODEL_INDEX,
+    "_class_name": "StableDiffusionXLPipeline",
+    "force_zeros_for_empty_prompt": True,
+    "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+    "tokenizer_2": ["transformers", "PreTrainedTokenizerFast"],
 }
 
 SCHEDULER = {

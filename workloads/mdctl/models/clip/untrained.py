@@ -24,8 +24,12 @@ from mdctl.parallel.execution import Execution
 UNKNOWN, BEGIN, END = "<|unknown|>", "<|startoftext|>", "<|endoftext|>"
 
 
-def write_text_encoder(repository: Path, captions: Sequence[str], cfg: CLIPTextConfig, seed: int) -> None:
+def write_text_encoder(
+    repository: Path, captions: Sequence[str], cfg: CLIPTextConfig, seed: int, *, suffix: str = ""
+) -> None:
     """Write `text_encoder/` and `tokenizer/` of a repository; the same captions and seed give the same files.
+
+    A second encoder's folders have the suffix `_2`.
 
     Of the sizes in `cfg` all count but the vocabulary's, which is the captions'.
 
@@ -35,7 +39,7 @@ def write_text_encoder(repository: Path, captions: Sequence[str], cfg: CLIPTextC
     size = tokenizer.get_vocab_size()
     cfg = replace(cfg, vocab_size=size, eos_token_id=size - 1)
     model = CLIPTextEncoder(cfg, execution=Execution.plain(), rngs=nnx.Rngs(seed))
-    weights.save(TABLE, nnx.state(model), repository / "text_encoder", config=cfg.to_published(), stem="model")
+    weights.save(TABLE, nnx.state(model), repository / f"text_encoder{suffix}", config=cfg.to_published(), stem="model")
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": BEGIN,
@@ -44,8 +48,9 @@ def write_text_encoder(repository: Path, captions: Sequence[str], cfg: CLIPTextC
         "unk_token": UNKNOWN,
         "model_max_length": cfg.max_position_embeddings,
     }
-    write_whole(repository / "tokenizer" / "tokenizer.json", tokenizer.to_str(pretty=True).encode())
-    write_whole(repository / "tokenizer" / "tokenizer_config.json", f"{json.dumps(config, indent=2)}\n".encode())
+    folder = repository / f"tokenizer{suffix}"
+    write_whole(folder / "tokenizer.json", tokenizer.to_str(pretty=True).encode())
+    write_whole(folder / "tokenizer_config.json", f"{json.dumps(config, indent=2)}\n".encode())
 
 
 def word_tokenizer(captions: Sequence[str]) -> Tokenizer:

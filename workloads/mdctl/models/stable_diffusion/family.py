@@ -46,8 +46,9 @@ CONFIGS: Mapping[str, Callable[[], UNetConfig]] = {
     "sdxl": UNetConfig.sdxl,
     "sdxl-lightning": UNetConfig.sdxl,
     "sd-tiny": UNetConfig.tiny,
+    "sdxl-tiny": UNetConfig.tiny,
 }
-"""The catalogue's names. Of the tiny model only the name is fixed: its sizes are its repository's."""
+"""The catalogue's names. Of tiny models only the names are fixed: their sizes are their repositories'."""
 
 PROCESSES: Mapping[str, VariancePreserving] = {"sd2.1": VariancePreserving(target_is=V)}
 """What a model was trained to undo where no repository says it, and it is not the usual."""
