@@ -61,6 +61,23 @@ def test_a_listed_clip_that_is_missing_or_uncaptioned_has_a_fault(tmp_path: Path
     }
 
 
+def test_one_caption_is_that_of_every_clip_without_one(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a", a_png="", b_png="", b_txt=" \n", c_png="", c_txt="its own")
+    assert listed_clips(folder, caption="a photo of  sks dog") == [
+        Listed("a.png", "a photo of sks dog"),
+        Listed("b.png", "a photo of sks dog"),
+        Listed("c.png", "its own"),
+    ]
+    faulty = make(tmp_path / "b", a_png="", a_txt=b"caf\xe9", metadata_csv="file_name\na.png\ngone.png\n")
+    assert listed_clips(faulty, caption="a dog") == [Listed("a.png", "a dog"), Listed("gone.png", fault="no such file")]
+    (tmp_path / "b/metadata.csv").unlink()
+    (unreadable,) = listed_clips(faulty, caption="a dog")
+    assert "byte 3 is not UTF-8" in str(unreadable.fault)
+    rows = '{"file_name": "a.png"}\n{"file_name": "b.png", "text": ""}\n{"file_name": "c.png", "text": "its own"}\n'
+    (tmp_path / "a/metadata.jsonl").write_text(rows)
+    assert [clip.caption for clip in listed_clips(folder, caption="a dog")] == ["a dog", "a dog", "its own"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -94,6 +94,14 @@ def test_nothing_usable_is_an_error_of_one_screen(tmp_path: Path, write_clip: Wr
     assert len(message.splitlines()) < 20
 
 
+def test_a_folder_without_any_caption_says_how_to_give_one(tmp_path: Path, write_clip: WriteClip) -> None:
+    write_clip(tmp_path / "clips" / "a.mp4", caption=None)
+    with pytest.raises(DataError, match=r"Mend or replace them, or give all of them one caption, data\.caption\."):
+        index(tmp_path)
+    found = index_folder(str(tmp_path / "clips"), DECODING, Cache(str(tmp_path / "cache")), "a film")
+    assert [clip.caption for clip in found.clips] == ["a film"]
+
+
 def test_an_empty_folder_says_what_belongs_there(tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     with pytest.raises(DataError, match=r"holds no clips\. Put videos or images there"):

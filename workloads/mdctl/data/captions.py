@@ -3,13 +3,13 @@
 The captions stand in `metadata.jsonl` (objects with `file_name` and `text`), in `metadata.csv` (columns of these
 names), or, where neither exists, in a file beside each clip: `a/b.mp4` has `a/b.txt`. All is UTF-8. Paths are
 relative to the folder, with forward slashes. A list that cannot be read is an error; a clip without a caption has a
-fault, and so has a listed clip that does not exist.
+fault, unless all of these are given one, and so has a listed clip that does not exist.
 """
 
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -33,19 +33,23 @@ class Listed:
     fault: str | None = None
 
 
-def listed_clips(folder: Any, share: Share = ALONE) -> list[Listed]:
-    """Return the clips of a folder (an `epath.Path`) in the order of their names; raises DataError."""
+def listed_clips(folder: Any, share: Share = ALONE, caption: str | None = None) -> list[Listed]:
+    """Return the clips of a folder (an `epath.Path`) in the order of their names; raises DataError.
+
+    `caption` is that of every clip without one of its own.
+    """
     _check_is_there(folder)
     lists = [name for name in (JSON_LINES, CSV) if (folder / name).exists()]
     if len(lists) > 1:
         raise DataError(f"data set {folder} has both {JSON_LINES} and {CSV}. Keep the one that holds the captions.")
     if lists:
         path = folder / lists[0]
-        rows = list(_json_rows(path) if lists[0] == JSON_LINES else _csv_rows(path))
-        listed, total = (_listed(folder, path, place, row) for place, row in rows), len(rows)
+        columns = COLUMNS if caption is None else COLUMNS[:1]
+        rows = list(_json_rows(path, columns) if lists[0] == JSON_LINES else _csv_rows(path, columns))
+        listed, total = (_listed(folder, path, place, row, caption) for place, row in rows), len(rows)
     else:
         files = [file for file in files_under(folder) if file.suffix.lower() in MEDIA]
-        listed, total = (_with_sidecar(folder, file) for file in files), len(files)
+        listed, total = (_with_sidecar(folder, file, caption) for file in files), len(files)
     return sorted(share.over("looking for clip", listed, total), key=lambda clip: (clip.name, clip.caption))
 
 
@@ -87,18 +91,18 @@ def json_lines(path: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"line {number}", value
 
 
-def _json_rows(path: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _json_rows(path: Any, required: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     for place, row in json_lines(path):
-        if missing := [column for column in COLUMNS if column not in row]:
+        if missing := [column for column in required if column not in row]:
             raise DataError(f"{path}, {place}: no {missing[0]!r} among {', '.join(map(repr, row)) or 'its keys'}.")
         yield place, row
 
 
-def _csv_rows(path: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _csv_rows(path: Any, required: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
         columns = reader.fieldnames or []
-        if missing := [column for column in COLUMNS if column not in columns]:
+        if missing := [column for column in required if column not in columns]:
             found = ", ".join(map(repr, columns)) or "none"
             raise DataError(f"{path}: no column {missing[0]!r}; its first line names {found}. Name file_name and text.")
         for row in reader:
@@ -107,30 +111,30 @@ def _csv_rows(path: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         raise DataError(f"{path}, after line {reader.line_num}: no CSV: {error}.") from error
 
 
-def _listed(folder: Any, path: Any, place: str, row: dict[str, Any]) -> Listed:
-    name, caption = (row[column] for column in COLUMNS)
+def _listed(folder: Any, path: Any, place: str, row: dict[str, Any], caption: str | None) -> Listed:
+    name, text = (row.get(column) for column in COLUMNS)
     if not isinstance(name, str) or not name.strip() or PurePosixPath(name).suffix.lower() not in MEDIA:
         raise DataError(f"{path}, {place}: file_name {name!r} names no video or image ({' '.join(sorted(MEDIA))}).")
     if not (folder / name).exists():
         return Listed(name, fault="no such file")
-    return _captioned(name, caption if isinstance(caption, str) else "", f"its text in {path.name} is empty")
+    return _captioned(name, text if isinstance(text, str) else "", f"its text in {path.name} is empty", caption)
 
 
-def _with_sidecar(folder: Any, file: Any) -> Listed:
+def _with_sidecar(folder: Any, file: Any, caption: str | None) -> Listed:
     name, sidecar = file.relative_to(folder).as_posix(), file.with_suffix(".txt")
     if not sidecar.exists():
-        return Listed(name, fault=f"no caption: {sidecar.name} is missing")
+        return _captioned(name, "", f"{sidecar.name} is missing", caption)
     try:
-        return _captioned(name, read_text(sidecar), f"{sidecar.name} is empty")
+        return _captioned(name, read_text(sidecar), f"{sidecar.name} is empty", caption)
     except DataError as error:
         return Listed(name, fault=f"no caption: {error}")
 
 
-def _captioned(name: str, text: str, otherwise: str) -> Listed:
-    caption = " ".join(text.split())
-    if not is_text(caption):
+def _captioned(name: str, text: str, otherwise: str, caption: str | None) -> Listed:
+    said = " ".join((text if text.strip() else caption or "").split())
+    if not is_text(said):
         return Listed(name, fault="its caption holds half of a surrogate pair, which is no character")
-    return Listed(name, caption) if caption else Listed(name, fault=f"no caption: {otherwise}")
+    return Listed(name, said) if said else Listed(name, fault=f"no caption: {otherwise}")
 
 
 def is_text(text: str) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float32, UInt32
 
 from mdctl.data.bucketed_order import BucketedOrder
+from mdctl.data.halved_order import HalvedOrder
 from mdctl.data.order import Order, batch_rows
 
 Conditioning = Mapping[str, Float32[np.ndarray, "..."]]
@@ -51,7 +52,7 @@ class Dataset:
     without a batch dimension.
     """
 
-    order: Order | BucketedOrder
+    order: Order | BucketedOrder | HalvedOrder
     load: Callable[[int, int], Example]
     dropped: Conditioning
     num_held_out: int = 0

@@ -68,11 +68,14 @@ class Index:
         )
 
 
-def index_folder(folder: str, decoding: Decoding, cache: Cache) -> Index:
-    """Index the captioned clips of a folder; raises DataError if none can be used."""
+def index_folder(folder: str, decoding: Decoding, cache: Cache, caption: str | None = None) -> Index:
+    """Index the captioned clips of a folder; raises DataError if none can be used.
+
+    `caption` is that of every clip without one of its own.
+    """
     root = epath.Path(folder)
     with ThreadPoolExecutor(NUM_THREADS) as pool:
-        listed = listed_clips(root, cache.share)
+        listed = listed_clips(root, cache.share, caption)
         contents = pool.map(lambda clip: _with_content(root, clip), listed)
         found = list(cache.share.over("reading clip", contents, len(listed)))
     verdicts = _verdicts(folder, [clip for clip in found if isinstance(clip, Clip)], decoding, cache)
@@ -142,8 +145,9 @@ def _report(folder: str, num_usable: int, dropped: Sequence[str]) -> None:
     if not num_usable:
         faults = "".join(f"\n  {fault}" for fault in dropped[:NUM_SHOWN])
         more = f"\n  and {num_found - NUM_SHOWN} more" if num_found > NUM_SHOWN else ""
+        hint = ", or give all of them one caption, data.caption" if "no caption: " in faults else ""
         raise DataError(
-            f"data set {folder}: none of its {num_found} clips can be used:{faults}{more}\nMend or replace them."
+            f"data set {folder}: none of its {num_found} clips can be used:{faults}{more}\nMend or replace them{hint}."
         )
     if dropped:
         faults = "".join(f"\n  {fault}" for fault in dropped)

@@ -3,6 +3,14 @@
     loss = mean over rows of w(s) mean over elements of (denoise(x_s, s) - target)^2        (1)
     noise = n + offset m,   m one number for each channel                                   (2)
 
+Where half of a batch is of a subject and half of its class, the prior (Ruiz et al. 2023, eq. 2),
+
+    loss = mean over the subject's rows + weight mean over the prior's
+         = mean over rows of c w(s) (...),   c = 2 for the subject's, 2 weight for the prior's   (3)
+
+each mean as in (1). As a mean over all rows (3) is the same however they are cut. Stratified times are spread over each
+half by itself.
+
 Time s, noise and caption dropout of a row are functions of (seed, step, row) alone, so that (1) does not depend on how
 the batch is laid out or cut. A row is the number of a sample in the sequence of training, modulo 2^32.
 
@@ -17,6 +25,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float32, Int32, Key, UInt32
 
+from mdctl.data.halved_order import is_prior
 from mdctl.diffusion.denoise import Conditioning, Denoise, Params
 from mdctl.diffusion.densities import DENSITIES, Density, biased, stratified
 from mdctl.diffusion.guidance import spread
@@ -61,15 +70,24 @@ Errors = Callable[
 
 
 def make_loss(
-    denoise: Denoise, process: Process, objective: Objective, seed: int, *, shift: float, global_batch: int
+    denoise: Denoise,
+    process: Process,
+    objective: Objective,
+    seed: int,
+    *,
+    shift: float,
+    global_batch: int,
+    prior_weight: float | None = None,
 ) -> Loss:
     """Return (1) as a function of parameters, step and batch, or a piece of one of `global_batch` rows.
 
-    Its null conditioning, of one sample or of each, stands in for a dropped caption; what that does not name stays.
+    With `prior_weight` it is (3), for batches whose halves are as `mdctl.data.halved_order` has them. The null
+    conditioning, of one sample or of each, stands in for a dropped caption; what that does not name stays.
     """
     density = make_density(objective)
     weight = make_weighting(process, objective, density, shift)
     errors = make_errors(denoise, process)
+    num_strata = global_batch if prior_weight is None else global_batch // 2
 
     def loss(
         params: Params,
@@ -83,7 +101,7 @@ def make_loss(
         time_keys, noise_keys, dropout_keys, offset_keys = split_each(keys_B, 4)
         if objective.stratified:
             offset = jax.random.uniform(stream_key(Stream.TIMES, seed, step), (), jnp.float32)
-            q_B = stratified(rows, global_batch, offset)
+            q_B = stratified(rows, num_strata, offset)
         else:
             q_B = jax.vmap(lambda key: jax.random.uniform(key, (), jnp.float32))(time_keys)
         time_B = density.times(q_B, shift)
@@ -93,7 +111,10 @@ def make_loss(
         dropped_B = jax.vmap(lambda key: jax.random.bernoulli(key, objective.caption_dropout))(dropout_keys)
         conditioning = drop(dropped_B, batch["conditioning"], null_conditioning)
         network = together(params, frozen)
-        return jnp.mean(weight(time_B) * errors(network, latents, noise, time_B, conditioning))
+        losses_B = weight(time_B) * errors(network, latents, noise, time_B, conditioning)
+        if prior_weight is not None:
+            losses_B = losses_B * jnp.where(is_prior(rows, global_batch), 2 * prior_weight, 2.0)
+        return jnp.mean(losses_B)
 
     return loss
 
