@@ -85,7 +85,7 @@ def generate(  # noqa: PLR0913 - each is an option of the verb
     mdctl generate "a rabbit on a meadow" --local
     mdctl generate --prompts-file prompts.txt --local --checkpoint outputs/train-wan sampling.steps=30
     mdctl generate "a red fox in snow" --slice v6e-8 --output-dir gs://bucket/videos --seed 7 --wait --open
-    mdctl generate "a red fox in snow" --model sdxl --slice v6e-8 --output-dir gs://bucket/foxes sampling.samplesPerPrompt=16
+    mdctl generate "a red fox in snow" --model sdxl --slice v6e-8 sampling.samplesPerPrompt=16
     mdctl generate --prompts-file prompts.txt --slice v6e-8 --num-slices 4 --output-dir gs://bucket/videos
     """
     from mdctl.cli.fetching import fetch_results
