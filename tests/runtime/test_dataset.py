@@ -21,7 +21,7 @@ from mdctl.runtime.watchdog import Watchdog
 from mdctl.spec.buckets import Size
 from mdctl.spec.errors import DataError, SpecError
 from mdctl.spec.outputs import DATA
-from mdctl.spec.training import DataSpec
+from mdctl.spec.training import DataSpec, Training
 from tests.data.pictures import SHAPES, told, write_pictures, write_vae
 from tests.runtime.clips import FPS, NUM_CLIPS, SMALL_CLIP, write_clip
 from tests.runtime.notes import Notes
@@ -171,7 +171,7 @@ def open_data(tmp_path):
             video=video,
             data=DataSpec(path=str(tmp_path / "clips"), **data),
             model=SimpleNamespace(activations_dtype="float32"),
-            training=SimpleNamespace(seed=0),
+            training=Training(),
             layout=SimpleNamespace(global_batch=GLOBAL_BATCH),
         )
         around = SimpleNamespace(spec=spec, output=epath.Path(tmp_path / "out"), progress=0, peers=Peers())
@@ -181,7 +181,8 @@ def open_data(tmp_path):
             load_text=family.load_text,
             text_folders=family.text_folders,
             framing=framing,
-            told={} if framing is None else framing(neutral(Size(1, 1))),
+            told=frozenset() if framing is None else frozenset(framing(neutral(Size(1, 1)))),
+            pictures={},
         )
         return open_folder(around, family, denoiser, tmp_path / "model", preparation), notes
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mdctl.spec.errors import DataError
-from mdctl.spec.job import DiffusionJob
+from mdctl.spec.job import DiffusionJob, JobSpec
 
 DEMO = "demo"
 """The folder that `python -m mdctl.demo prepare` fills."""
@@ -25,11 +25,23 @@ def check_inputs(job: DiffusionJob) -> None:
         "sampling.image": None if training else spec.sampling.image,
         "sampling.mask": None if training else spec.sampling.mask,
     }
+    inputs |= _of_control_nets(spec)
     for field, place in inputs.items():
         if place is not None and "://" not in place and not _is_here(field, place):
             raise DataError(f"{field} is {place!r}, which is not here ({Path.cwd()}); {_way_out(field, place)}")
     if training and spec.data.type == "folder" and spec.data.path is None:
         raise DataError("data.path is unset; name a folder of clips, data.path=FOLDER, or data.type=synthetic")
+
+
+def _of_control_nets(spec: JobSpec) -> dict[str, str | None]:
+    """Return where ControlNets and the pictures that samples follow are."""
+    found = {}
+    if spec.task == "train" and spec.training.control_net is not None:
+        found["training.controlNet.weights"] = spec.training.control_net.weights
+    for number, control in enumerate(spec.sampling.control):
+        found[f"sampling.control.{number}.weights"] = control.weights
+        found[f"sampling.control.{number}.image"] = control.image
+    return found
 
 
 def _is_here(field: str, place: str) -> bool:
@@ -46,4 +58,6 @@ def _way_out(field: str, place: str) -> str:
         return "train one first (`mdctl submit train-wan --local`), or name its output directory with --checkpoint"
     if field == "model.weights":
         return "name another folder, or hf://ORG/NAME, with model.weights=..."
+    if field.startswith("sampling.control."):
+        return "name another in sampling.control"
     return f"name another with {field}=PATH"

@@ -3,9 +3,11 @@
 And what it would be better with, of which both warn.
 """
 
+from collections.abc import Iterator
+
 from mdctl.render import xpk
 from mdctl.render.image import default_image
-from mdctl.spec.job import DiffusionJob
+from mdctl.spec.job import DiffusionJob, JobSpec
 
 
 def concerns(job: DiffusionJob) -> list[str]:
@@ -29,6 +31,7 @@ def concerns(job: DiffusionJob) -> list[str]:
         ("sampling.promptsFile", spec.sampling.prompts_file, "gs://BUCKET/FILE"),
         ("sampling.image", spec.sampling.image, "gs://BUCKET/FILE"),
         ("sampling.mask", spec.sampling.mask, "gs://BUCKET/FILE"),
+        *_control_nets(spec),
     ):
         if place is not None and "://" not in place:
             found.append(f"{field} is {place!r}: pods see no folder of this computer; set {field}={schemes}")
@@ -44,6 +47,16 @@ def concerns(job: DiffusionJob) -> list[str]:
             "for all jobs `mdctl config set image REGISTRY/NAME:TAG`"
         )
     return found
+
+
+def _control_nets(spec: JobSpec) -> Iterator[tuple[str, str | None, str]]:
+    """Yield each place that ControlNets or their pictures are read from."""
+    if spec.training.control_net is not None:
+        weights = spec.training.control_net.weights
+        yield "training.controlNet.weights", weights, "hf://ORG/NAME or gs://BUCKET/FOLDER"
+    for number, control in enumerate(spec.sampling.control):
+        yield f"sampling.control.{number}.weights", control.weights, "hf://ORG/NAME or gs://BUCKET/FOLDER"
+        yield f"sampling.control.{number}.image", control.image, "gs://BUCKET/FILE"
 
 
 def advice(job: DiffusionJob) -> list[str]:

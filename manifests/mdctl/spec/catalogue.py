@@ -45,6 +45,8 @@ class CatalogueModel:
     max_text_tokens: int
     trainable_text: bool
     """Whether its text encoders can be trained along."""
+    control_nets: bool
+    """Whether there are ControlNets for it."""
     distilled: Mapping[int, "Distilled"] = field(default_factory=dict)
     """For a model distilled to a few steps: their number -> what is put in the denoiser's place."""
 
@@ -77,6 +79,7 @@ def _wan21(name: str, weights: str | None, num_heads: int) -> CatalogueModel:
         patch=Strides(1, 2, 2),
         max_text_tokens=512,
         trainable_text=False,
+        control_nets=False,
     )
 
 
@@ -94,6 +97,7 @@ def _stable_diffusion(name: str, recipes: str, weights: str | None, num_heads: i
         patch=Strides(1, 1, 1),
         max_text_tokens=77,
         trainable_text=True,
+        control_nets=True,
     )
 
 

@@ -35,6 +35,7 @@ def problems(spec: "JobSpec") -> list[str]:
         *_trained(spec, model),
         *_steps(spec, model),
         *_picture(spec),
+        *_control_nets(spec, model),
         *_buckets(spec, model),
         *_mesh_and_batch(spec),
         *_task(spec),
@@ -143,6 +144,40 @@ def _picture(spec: "JobSpec") -> Iterator[str]:
         yield (
             f"sampling.strength {sampling.strength} of {sampling.steps} steps is less than one step; "
             f"use at least {1 / sampling.steps:.3g}, or more steps"
+        )
+
+
+def _control_nets(spec: "JobSpec", model: CatalogueModel) -> Iterator[str]:
+    """Yield what keeps ControlNets from being trained or followed."""
+    trained, controls = spec.training.control_net, spec.sampling.control
+    for field, is_given in (("training.controlNet", trained is not None), ("sampling.control", bool(controls))):
+        if is_given and not model.control_nets:
+            yield f"{field} is given, but {model.name} has no ControlNets; use a model of Stable Diffusion"
+    for field, other in (("textEncoder", spec.training.text_encoder), ("lora", spec.training.lora)):
+        if trained is not None and other is not None:
+            yield f"training.controlNet leaves the model as it is, and training.{field} trains with it; keep one"
+    yield from (_control_nets_evaluated(spec) if spec.task == "train" else _control_nets_sampled(spec))
+
+
+def _control_nets_sampled(spec: "JobSpec") -> Iterator[str]:
+    for number, control in enumerate(spec.sampling.control):
+        if control.weights is None and (number or spec.model.checkpoint is None):
+            yield (
+                f"sampling.control.{number}.weights is unset; name a ControlNet, hf://ORG/NAME, gs:// or a folder "
+                "(only the first may leave it to model.checkpoint, a run of train-controlnet)"
+            )
+
+
+def _control_nets_evaluated(spec: "JobSpec") -> Iterator[str]:
+    evaluation, controls = spec.training.evaluation, spec.sampling.control
+    if spec.training.control_net is None:
+        if controls:
+            yield "sampling.control is given, but the job trains no ControlNet to sample with; leave it out"
+        return
+    if evaluation is not None and evaluation.prompts and [control.weights for control in controls] != [None]:
+        yield (
+            "training.evaluation.prompts are sampled with the ControlNet that is trained, and need one picture to "
+            "follow; give it as sampling.control=[{image: PATH}], without weights, or leave the prompts out"
         )
 
 

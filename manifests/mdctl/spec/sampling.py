@@ -4,9 +4,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mdctl.spec.model import Place
+from mdctl.spec.edges import Edges
+from mdctl.spec.model import Location, Place
 from mdctl.spec.part import Part
 from mdctl.spec.text import Prompt
+
+
+class Control(Edges):
+    """A picture that what is made follows, and the ControlNet that reads it."""
+
+    weights: Location | None = None
+    """A ControlNet as a folder in the Hugging Face layout, here, at `gs://` or `hf://org/name`. The first may leave it
+    out: it is then the one that was trained in `model.checkpoint`, a run of `train-controlnet`."""
+    image: Place
+    """What the ControlNet was trained to read, edges or depth; it is cut to the proportions of `video`, and scaled."""
+    canny: bool = False
+    """Take the edges of `image` in its place, found at the size of `video`; `low` and `high` are for these alone."""
+    scale: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """How much it counts: 1 is what it was trained for, 0 is as if it were not there."""
 
 
 class Sampling(Part):
@@ -38,6 +53,8 @@ class Sampling(Part):
     """White where `image` is to be made anew, black where it is to be kept."""
     strength: Annotated[float, Field(gt=0, le=1)] = 0.8
     """The part of the way from `image` to noise: 1 keeps nothing of it but what `mask` keeps."""
+    control: tuple[Control, ...] = ()
+    """Pictures that samples follow, each through a ControlNet of its own; what these say adds up."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @property

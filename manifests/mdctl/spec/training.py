@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mdctl.spec.buckets import Buckets
-from mdctl.spec.model import Directory, Place
+from mdctl.spec.edges import Edges
+from mdctl.spec.model import Directory, Location, Place
 from mdctl.spec.part import Part
 from mdctl.spec.text import Prompt
 
@@ -185,6 +186,19 @@ class Lora(Part):
     """How the published names of these layers end."""
 
 
+class ControlNetTraining(Edges):
+    """Train a ControlNet beside the model, which stays as it is, on a condition that is computed from each picture.
+
+    `training.evaluation.prompts` are sampled with it if `sampling.control` gives a picture to follow, without weights.
+    """
+
+    weights: Location | None = None
+    """A ControlNet to go on from, as a folder in the Hugging Face layout, here, at `gs://` or `hf://org/name`; null
+    begins with a copy of the model's own way down, and changes nothing at first."""
+    condition: Literal["canny"] = "canny"
+    """`canny`: the edges of the picture as it is trained on, mirrored and cut, by `low` and `high`."""
+
+
 class Training(Part):
     """How long, from which seed, and in how many pieces."""
 
@@ -197,6 +211,8 @@ class Training(Part):
     """Null leaves the text encoders as they are, and encodes each caption once."""
     lora: Lora | None = None
     """Null trains every parameter."""
+    control_net: ControlNetTraining | None = None
+    """Null trains the model itself."""
     objective: Objective = Objective()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from etils import epath
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 from safetensors.numpy import load, save
 
 from mdctl.data.files import write_whole
@@ -27,7 +27,7 @@ NUM_THREADS = 8
 ROWS = ":rows"
 """Added to an array's name: how many rows it has with those that are not stored."""
 
-Arrays = Mapping[str, Float32[np.ndarray, "..."]]
+Arrays = Mapping[str, Float32[np.ndarray, "..."] | UInt8[np.ndarray, "..."]]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def pack(arrays: Arrays) -> bytes:
     return save(tensors)
 
 
-def unpack(content: bytes) -> dict[str, Float32[np.ndarray, "..."]]:
+def unpack(content: bytes) -> dict[str, Any]:
     """Read what `pack` wrote, with its rows of zeros."""
     tensors = load(content)
     arrays = {}

@@ -10,6 +10,8 @@ are
     z = m + s noise(seed, r)                                              (1)
 
 so that they differ each time it is trained on. Held-out clips are m, in their centre and not mirrored.
+
+What else is told of a picture, for a ControlNet, is kept beside its latents, under what it is and how it was decoded.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +25,7 @@ from jaxtyping import Float32
 
 from mdctl.data.bucketed_order import BucketedOrder
 from mdctl.data.cache import Cache, pack, unpack
+from mdctl.data.condition import Condition, Shown, as_numbers
 from mdctl.data.dataset import Conditioning, Dataset, Example
 from mdctl.data.draws import latent_noise
 from mdctl.data.files import digest
@@ -30,11 +33,11 @@ from mdctl.data.framing import Framed, framed
 from mdctl.data.index import Clip, Index, read_clip
 from mdctl.data.order import Order
 from mdctl.data.treatment import Treatment
-from mdctl.data.video import Decoding, decode, to_model
+from mdctl.data.video import Decoding, Pixels, decode, to_model
 from mdctl.spec.buckets import Size
 from mdctl.spec.shapes import LatentShape
 
-LATENTS, MEAN, STD = "latents", "mean", "std"
+LATENTS, MEAN, STD, CONDITION = "latents", "mean", "std", "condition"
 
 WITH_ALPHA = frozenset({".png", ".webp"})
 """Kinds of files that may be transparent. The colour of what is so was once any, and entries of that time are left."""
@@ -62,7 +65,7 @@ class FolderSource:
     """An index of clips as examples: where each is found in the cache, and how it gets there.
 
     `framing` adds to the conditioning what a model is told of how clips were scaled and cut. It and buckets need the
-    `sizes` that contents have before that (`clip_sizes`).
+    `sizes` that contents have before that (`clip_sizes`). `condition` adds a picture made from each clip of one frame.
     """
 
     index: Index
@@ -71,6 +74,7 @@ class FolderSource:
     cache: Cache
     treatment: Treatment = field(default_factory=Treatment)
     framing: Framed | None = None
+    condition: Condition | None = None
     sizes: Mapping[str, Size] = field(default_factory=dict)
 
     def fill(self, training: Sequence[Clip], held_out: Sequence[Clip]) -> None:
@@ -81,6 +85,9 @@ class FolderSource:
         self.cache.fill(
             "encoding clip", {self._latents(*view): view for view in views}, partial(map, self._encode_clip)
         )
+        if self.condition is not None:
+            told = {self._told(self.condition, *view): view for view in views}
+            self.cache.fill("preparing condition", told, partial(map, partial(self._make_condition, self.condition)))
         self.cache.fill(
             "encoding caption", {self._text(caption): caption for caption in captions}, partial(map, self._encode_text)
         )
@@ -88,13 +95,18 @@ class FolderSource:
     def example(self, clip: Clip, seed: int, row: int) -> Example:
         """Return a clip as it is trained on in a row, from the cache where it is kept."""
         view = self.treatment.in_row(self.trained(clip), seed, row)
-        found = self._kept(clip, view) if self.treatment.is_kept else self._encoded(clip, view)
-        return self._example(clip, view, drawn(found, seed, row) if STD in found else found[LATENTS])
+        if self.treatment.is_kept:
+            found, shown = self._kept(clip, view), self._kept_condition(clip, view)
+        else:
+            pixels = self._pixels(clip, view)
+            found, shown = self._encoded(pixels), None if self.condition is None else self.condition.make(pixels[0])
+        return self._example(clip, view, drawn(found, seed, row) if STD in found else found[LATENTS], shown)
 
     def held_out(self, clip: Clip) -> Example:
         """Return a clip that is held out, from the cache."""
         found = self._kept(clip, self.decoding)
-        return self._example(clip, self.decoding, found[MEAN if STD in found else LATENTS])
+        latents = found[MEAN if STD in found else LATENTS]
+        return self._example(clip, self.decoding, latents, self._kept_condition(clip, self.decoding))
 
     def dropped(self) -> Conditioning:
         """Return the conditioning of the empty caption; how a clip is framed is no matter of its caption."""
@@ -106,33 +118,53 @@ class FolderSource:
             return self.decoding
         return self.treatment.bucket(self.decoding, self.sizes[clip.content])
 
-    def _example(self, clip: Clip, view: Decoding, latents: Latents) -> Example:
+    def _example(self, clip: Clip, view: Decoding, latents: Latents, shown: Shown | None) -> Example:
         conditioning = dict(self._captioned(clip.caption))
         if self.framing is not None:
             conditioning |= self.framing(framed(self.sizes[clip.content], view.size, view.corner))
+        if self.condition is not None:
+            assert shown is not None
+            conditioning[self.condition.name] = as_numbers(shown)
         return {"latents": latents, "conditioning": conditioning}
 
     def _kept(self, clip: Clip, view: Decoding) -> dict[str, Float32[np.ndarray, "..."]]:
         return unpack(self.cache.entry(self._latents(clip, view)))
 
+    def _kept_condition(self, clip: Clip, view: Decoding) -> Shown | None:
+        if self.condition is None:
+            return None
+        shown: Shown = unpack(self.cache.entry(self._told(self.condition, clip, view)))[CONDITION]
+        return shown
+
     def _captioned(self, caption: str) -> Conditioning:
         return unpack(self.cache.entry(self._text(caption)))
 
     def _latents(self, clip: Clip, view: Decoding) -> str:
+        return self._seen(LATENTS, clip, view, self.encoders.pixels_fingerprint)
+
+    def _told(self, condition: Condition, clip: Clip, view: Decoding) -> str:
+        return self._seen(CONDITION, clip, view, condition.fingerprint)
+
+    def _seen(self, what: str, clip: Clip, view: Decoding, fingerprint: str) -> str:
         suffix = PurePosixPath(clip.name).suffix
         kind = f"{suffix} on white" if suffix.lower() in WITH_ALPHA else suffix
         side = ("mirrored",) if view.mirrored else ()
-        return digest(LATENTS, kind, clip.content, repr(view), self.encoders.pixels_fingerprint, *side)
+        return digest(what, kind, clip.content, repr(view), fingerprint, *side)
 
     def _text(self, caption: str) -> str:
         return digest("text", caption, self.encoders.text_fingerprint)
 
     def _encode_clip(self, seen: tuple[Clip, Decoding]) -> bytes:
-        return pack(self._encoded(*seen))
+        return pack(self._encoded(self._pixels(*seen)))
 
-    def _encoded(self, clip: Clip, view: Decoding) -> dict[str, Float32[np.ndarray, "..."]]:
-        pixels = to_model(decode(clip.name, read_clip(self.index.folder, clip), view))
-        return {name: _first(array) for name, array in self.encoders.pixels(pixels[None]).items()}
+    def _make_condition(self, condition: Condition, seen: tuple[Clip, Decoding]) -> bytes:
+        return pack({CONDITION: condition.make(self._pixels(*seen)[0])})
+
+    def _pixels(self, clip: Clip, view: Decoding) -> Pixels:
+        return decode(clip.name, read_clip(self.index.folder, clip), view)
+
+    def _encoded(self, pixels: Pixels) -> dict[str, Float32[np.ndarray, "..."]]:
+        return {name: _first(array) for name, array in self.encoders.pixels(to_model(pixels)[None]).items()}
 
     def _encode_text(self, caption: str) -> bytes:
         return pack({name: _first(array) for name, array in self.encoders.text([caption]).items()})

@@ -23,12 +23,14 @@ from mdctl.data.prompts import Prompt, read_prompts
 from mdctl.diffusion.denoise import Params
 from mdctl.diffusion.guidance import Guidance
 from mdctl.diffusion.samplers.sampler import Sampler
+from mdctl.inference.control import check_controls, read_controls
 from mdctl.inference.manifest import manifest_file, write_manifest
 from mdctl.inference.picture import read_picture
 from mdctl.inference.program import Draw, HostConditioning, HostNegative, SamplingProgram, make_sampling_program
 from mdctl.inference.samples import Origin, Wanted, commit_sample, encode, read_records
 from mdctl.models.codec import Codec
 from mdctl.models.family import Denoiser, TextEncode, find_family
+from mdctl.networks.controlled import CONTROLS, ControlledDenoiser
 from mdctl.networks.opening import open_network
 from mdctl.networks.parts import split, together
 from mdctl.parallel.choice import make_execution
@@ -93,7 +95,7 @@ class OpenSampling:
     repository: Path
     denoiser: Denoiser
     program: SamplingProgram
-    framing: HostNegative
+    told: HostNegative
     load_codec: Callable[[], Codec]
 
     def encode(self, prompts: Sequence[str]) -> tuple[HostConditioning, HostNegative]:
@@ -101,7 +103,7 @@ class OpenSampling:
         texts = [*prompts, self.spec.sampling.negative_prompt]
         encode = self.denoiser.load_text(self.repository, self.spec.model.activations_dtype)
         encoded = encode_prompts(encode, texts)
-        told = {name: np.broadcast_to(value, (len(texts), *value.shape)) for name, value in self.framing.items()}
+        told = {name: np.broadcast_to(value, (len(texts), *value.shape)) for name, value in self.told.items()}
         conditioning = {**encoded, **told}
         return conditioning, {name: values[-1] for name, values in conditioning.items()}
 
@@ -116,7 +118,10 @@ def open_sampling(spec: JobSpec, repository: Path, denoiser: Denoiser, sampler: 
         repository=repository,
         denoiser=denoiser,
         program=make_sampling_program(denoiser.denoise, sampler, guidance, shape, mesh, batch=spec.layout.global_batch),
-        framing=denoiser.framing(neutral(Size(size.height, size.width))),
+        told={
+            **denoiser.framing(neutral(Size(size.height, size.width))),
+            **read_controls(spec.sampling.control, denoiser.pictures, size),
+        },
         load_codec=lambda: family.load_codec(repository),
     )
 
@@ -192,7 +197,8 @@ def open_denoiser(spec: JobSpec, repository: Path, mesh: Mesh) -> Denoiser:
     )
     training = None if model.checkpoint is None else trained_job(model.checkpoint).training
     file = None if spec.denoiser_file is None else local_file(spec.denoiser_file)
-    return open_network(spec.catalogue_model, repository, execution, training, file)
+    check_controls(spec, training)
+    return open_network(spec.catalogue_model, repository, execution, training, file, spec.sampling.control)
 
 
 def trained_job(directory: str) -> JobSpec:
@@ -231,6 +237,9 @@ def trained_step(spec: JobSpec) -> int | None:
 
 def load_params(spec: JobSpec, denoiser: Denoiser, repository: Path, mesh: Mesh, step: int | None) -> Params:
     """Return the network's parameters: those of the checkpoint at `step`, the others the repository's or drawn anew."""
+    if isinstance(denoiser, ControlledDenoiser) and not denoiser.trains:
+        inner = load_params(spec, denoiser.inner, repository, mesh, step)
+        return denoiser.around(inner, parameter_shardings(mesh, denoiser.abstract, denoiser.layout)[CONTROLS])
     shardings = parameter_shardings(mesh, denoiser.abstract, denoiser.layout)
     key = jax.random.key(spec.training.seed) if spec.model.initialisation == "random" else None
     begun = denoiser.begin(repository, shardings, key) if step is None or denoiser.frozen else None

@@ -8,7 +8,7 @@ import numpy as np
 from etils import epath
 from jaxtyping import Float32
 
-from mdctl.data.video import Decoding, UnreadableClip, decode, to_model
+from mdctl.data.video import Decoding, Pixels, UnreadableClip, decode, to_model
 from mdctl.models.codec import Codec
 from mdctl.spec.errors import SpecError
 from mdctl.spec.sampling import Sampling
@@ -46,12 +46,16 @@ def read_picture(sampling: Sampling, size: PixelShape, codec: Codec) -> Picture 
     return Picture(latents, bright[:, :, ::down, ::across].astype(np.float32), begins)
 
 
-def _pixels(field: str, location: str, size: PixelShape) -> Float32[np.ndarray, "1 T H W 3"]:
+def read_pixels(field: str, location: str, size: PixelShape) -> Pixels:
+    """Return the pixels of a picture, cut to the proportions of `size` and scaled; raises SpecError."""
     try:
         content = epath.Path(location).read_bytes()
-        frames = decode(PurePath(location).name, content, Decoding(size))
+        return decode(PurePath(location).name, content, Decoding(size))
     except file_errors(location) as error:
         raise SpecError(f"{field} {location!r} cannot be read ({error}); name a picture, here or at gs://") from error
     except UnreadableClip as error:
         raise SpecError(f"{field} {location!r}: {error}; name a .png, .jpg or .webp") from error
-    return to_model(frames)[None]
+
+
+def _pixels(field: str, location: str, size: PixelShape) -> Float32[np.ndarray, "1 T H W 3"]:
+    return to_model(read_pixels(field, location, size))[None]

@@ -6,20 +6,22 @@ parameters. Adding a family is adding a folder and a line in `FAMILIES`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float32
 
 from mdctl.data.framing import Framed, neutral
-from mdctl.diffusion.denoise import Denoise, Params
+from mdctl.diffusion.denoise import Conditioning, Denoise, Params
 from mdctl.diffusion.process import Process
 from mdctl.diffusion.samplers.sampler import Sampler
 from mdctl.models.codec import Codec
+from mdctl.models.control import ControlNet
 from mdctl.models.weights import Table
 from mdctl.parallel.execution import Execution
 from mdctl.parallel.rules import ParameterLayout
@@ -61,8 +63,9 @@ class Denoiser:
     in `frozen` are not trained.
 
     `conditioning` gives the arrays of a batch of so many samples: what `load_text` makes of prompts, and what `framing`
-    tells of how a picture was scaled and cut. `load_text` takes the dtype in which encoders are held and compute; what
-    it gives is float32 in any case, and depends on the folders `text_folders` of the repository.
+    tells of how a picture was scaled and cut; beside these a batch has `pictures` to follow, in [0, 1], each with the
+    number of its pixels that stand for a latent each way. `load_text` takes the dtype in which encoders are held and
+    compute; what it gives is float32 in any case, and depends on the folders `text_folders` of the repository.
     """
 
     denoise: Denoise
@@ -78,11 +81,23 @@ class Denoiser:
     load_text: Callable[[Path, DTypeLike], TextEncode]
     text_folders: Callable[[Path], Sequence[str]]
     frozen: frozenset[str] = frozenset()
+    pictures: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def told(self) -> frozenset[str]:
-        """Return the names of what `framing` tells."""
-        return frozenset(self.framing(neutral(Size(1, 1))))
+        """Return the names of what is told of a picture, and not of its caption."""
+        return frozenset({*self.framing(neutral(Size(1, 1))), *self.pictures})
+
+    def arrays(self, batch: int, latents: LatentShape) -> dict[str, jax.ShapeDtypeStruct]:
+        """Return all that a batch of such latents is conditioned on."""
+        sizes = {name: (latents.height * stride, latents.width * stride) for name, stride in self.pictures.items()}
+        pictures = {name: jax.ShapeDtypeStruct((batch, *size, 3), jnp.float32) for name, size in sizes.items()}
+        return {**self.conditioning(batch), **pictures}
+
+    def encoded(self, params: Params, conditioning: Conditioning) -> Conditioning:
+        """Return the conditioning with texts as `load_text` of the plain denoiser gives them, for a trace."""
+        del params
+        return conditioning
 
     def begin(self, repository: Path | None, shardings: Any, key: jax.Array | None) -> Params:
         """Return parameters to begin with: drawn from a key, or without one loaded."""
@@ -105,7 +120,8 @@ class Family:
 
     `process(model, repository)` and `configure(model, repository)` give what the denoiser was trained to undo and its
     configuration: the repository's, or without one the catalogue's. `text` opens the text encoders of a repository to
-    be trained along; None where this is not implemented.
+    be trained along, and `control` a ControlNet, in a folder or new, beside the denoiser of a model and its
+    configuration; None where there are none.
     """
 
     process: Callable[[CatalogueModel, Path | None], Process]
@@ -115,6 +131,7 @@ class Family:
     denoiser: Callable[[Any, Execution], Denoiser]
     load_codec: Callable[[Path], Codec]
     text: Callable[[Path, Execution], TextEncoders] | None = None
+    control: Callable[[CatalogueModel, Any, Execution, Path | None], ControlNet] | None = None
 
 
 FAMILIES: Mapping[str, str] = {

@@ -31,6 +31,10 @@ class TextedDenoiser(Denoiser):
         laid = {DENOISER: None, TEXT: None} if shardings is None else shardings
         return {DENOISER: self.inner.begin(repository, laid[DENOISER], key), TEXT: self.text.load(laid[TEXT])}
 
+    def encoded(self, params: Params, conditioning: Conditioning) -> Conditioning:
+        """Return the conditioning with texts in the place of their tokens, if there are any."""
+        return encode(self.text, params[TEXT], conditioning)
+
 
 def with_text(inner: Denoiser, text: TextEncoders) -> TextedDenoiser:
     """Return a denoiser that encodes its texts itself."""
@@ -38,9 +42,7 @@ def with_text(inner: Denoiser, text: TextEncoders) -> TextedDenoiser:
     def denoise(
         params: Params, x: Float32[Array, "B T H W C"], time: Float32[Array, " B"], conditioning: Conditioning
     ) -> Float32[Array, "B T H W C"]:
-        tokens = {name: conditioning[name] for name in text.shapes}
-        told = {name: array for name, array in conditioning.items() if name not in text.shapes}
-        return inner.denoise(params[DENOISER], x, time, {**text.encode(params[TEXT], tokens), **told})
+        return inner.denoise(params[DENOISER], x, time, encode(text, params[TEXT], conditioning))
 
     def conditioning(batch: int) -> Mapping[str, jax.ShapeDtypeStruct]:
         told = {name: struct for name, struct in inner.conditioning(batch).items() if name in inner.told}
@@ -58,3 +60,12 @@ def with_text(inner: Denoiser, text: TextEncoders) -> TextedDenoiser:
         load_text=lambda repository, dtype: text.tokenize,
     )
     return TextedDenoiser(**fields_of(outer), inner=inner, text=text)
+
+
+def encode(text: TextEncoders, params: Params, conditioning: Conditioning) -> Conditioning:
+    """Return the conditioning with texts in the place of their tokens; what is encoded already stays."""
+    if not text.shapes.keys() <= conditioning.keys():
+        return conditioning
+    tokens = {name: conditioning[name] for name in text.shapes}
+    told = {name: array for name, array in conditioning.items() if name not in text.shapes}
+    return {**text.encode(params, tokens), **told}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mdctl.data.bucketed_order import BucketedOrder
 from mdctl.data.cache import Cache
+from mdctl.data.condition import Condition, edges
 from mdctl.data.dataset import Dataset
 from mdctl.data.folder import FolderSource, folder_dataset
 from mdctl.data.index import Index, clip_sizes, index_folder
@@ -15,6 +16,7 @@ from mdctl.data.treatment import Treatment
 from mdctl.data.video import Decoding
 from mdctl.models.codec import has_posterior
 from mdctl.models.family import Denoiser, Family
+from mdctl.networks.controlled import picture_name
 from mdctl.runtime.encoders import RepositoryEncoders
 from mdctl.runtime.log import shared
 from mdctl.runtime.network import Network
@@ -27,6 +29,7 @@ from mdctl.spec.job import JobSpec
 from mdctl.spec.model import join
 from mdctl.spec.outputs import CACHE, DATA
 from mdctl.spec.shapes import PixelShape
+from mdctl.spec.training import Training
 from mdctl.storage.output import as_path
 
 logger = logging.getLogger(__name__)
@@ -72,7 +75,8 @@ def open_folder(
         raise SpecError("data.path is not set; name a folder of clips, or take data.type=synthetic")
     video = spec.video
     decoding = Decoding(PixelShape(video.frames, video.height, video.width), video.fps)
-    framing = denoiser.framing if denoiser.told else None  # where it asks for nothing, no clip need be measured for it
+    # Where nothing is told of framing, no clip need be measured for it.
+    framing = denoiser.framing if denoiser.told - denoiser.pictures.keys() else None
     treatment = treatment_of(spec)
     kept = Cache(str(as_path(spec.data.cache or join(spec.output_dir, CACHE))), preparation.share)
     found = index_folder(spec.data.path, decoding, kept)
@@ -85,6 +89,7 @@ def open_folder(
         cache=kept,
         treatment=treatment,
         framing=framing,
+        condition=condition_of(spec.training),
         sizes=clip_sizes(index, kept) if treatment.sizes or framing is not None else {},
     )
     batch = spec.layout.global_batch
@@ -93,6 +98,12 @@ def open_folder(
     if isinstance(dataset.order, BucketedOrder):
         report_buckets(dataset.order)
     return dataset
+
+
+def condition_of(training: Training) -> Condition | None:
+    """Return what a ControlNet that is trained is told of each picture."""
+    wanted = training.control_net
+    return None if wanted is None else edges(picture_name(0), wanted.low, wanted.high)
 
 
 def treatment_of(spec: JobSpec) -> Treatment:

@@ -31,16 +31,18 @@ WANTED = ("*.json", "*.safetensors", "*.model", "*.txt")
 """What is fetched of a hub repository; other formats of the same weights are not."""
 
 
-def local_repository(location: str, revision: str | None = None) -> Path:
+def local_repository(location: str, revision: str | None = None, *, field: str = "model.weights") -> Path:
     """Return the folder that holds a repository, fetching it if need be; `revision` is for `hf://` only.
+
+    `field` of the spec names it.
 
     Raises:
         WeightsError: there is no such repository, or it cannot be fetched.
     """
     scheme, separator, name = location.partition("://")
     if not separator:
-        return _folder(Path(location).expanduser(), location)
-    return _from_hub(successor(name), revision) if scheme == "hf" else _from_bucket(location)
+        return _folder(Path(location).expanduser(), location, field)
+    return _from_hub(successor(name), revision) if scheme == "hf" else _from_bucket(location, field)
 
 
 def successor(name: str) -> str:
@@ -70,14 +72,14 @@ def local_file(location: str) -> Path:
     return _from_hub(successor(f"{organisation}/{repository}"), None, "/".join(inner))
 
 
-def _folder(path: Path, location: str) -> Path:
+def _folder(path: Path, location: str, field: str) -> Path:
     if path.is_dir():
         return path
     if path.exists():
-        raise WeightsError(f"model.weights {location!r} is a file; name the folder that holds it")
+        raise WeightsError(f"{field} {location!r} is a file; name the folder that holds it")
     like_hub = location.count("/") == 1 and location[0] not in "./~"
     hint = f"; for the hub write hf://{location}" if like_hub else ""
-    raise WeightsError(f"model.weights {location!r}: there is no such folder{hint}")
+    raise WeightsError(f"{field} {location!r}: there is no such folder{hint}")
 
 
 def _from_hub(name: str, revision: str | None, file: str | None = None) -> Path:
@@ -105,20 +107,20 @@ def _from_hub(name: str, revision: str | None, file: str | None = None) -> Path:
         ) from error
 
 
-def _from_bucket(location: str) -> Path:
+def _from_bucket(location: str, field: str) -> Path:
     source = epath.Path(location)
     try:
         files = sorted(_files(source))
         stats = [(str(path.relative_to(source)), path.stat()) for path in files]
         if not files:
-            raise WeightsError(f"model.weights {location}: nothing is there; name a repository in Hugging Face layout")
+            raise WeightsError(f"{field} {location}: nothing is there; name a repository in Hugging Face layout")
         state = repr([location, *((name, stat.length, stat.mtime) for name, stat in stats)])
         target = _cache() / f"{source.name}-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
         if not target.is_dir():
             _copy(source, [name for name, _ in stats], target)
     except file_errors(location) as error:
         raise WeightsError(
-            f"model.weights {location} cannot be fetched: {error}; check that it exists and that this job's identity "
+            f"{field} {location} cannot be fetched: {error}; check that it exists and that this job's identity "
             f"may read it"
         ) from error
     return target

@@ -92,7 +92,7 @@ def make_training_program(
         process=process,
         denoiser=denoiser,
         state=state,
-        batch=_abstract_batch(mesh, shape, denoiser.conditioning(size)),
+        batch=_abstract_batch(mesh, shape, denoiser.arrays(size, shape)),
         null_conditioning=_abstract_sample(mesh, captions),
         frozen=frozen,
         begin=jax.jit(begin, out_shardings=_shardings(state), donate_argnums=0),

@@ -58,9 +58,13 @@ class ControlNetConfig:
     conditioning_embedding_out_channels: tuple[int, ...] = (16, 32, 96, 256)
 
     @classmethod
-    def of(cls, unet: UNetConfig) -> "ControlNetConfig":
-        """Return the ControlNet of a UNet."""
-        return cls(unet=replace(unet, sample_size=UNetConfig.sample_size, out_channels=UNetConfig.out_channels))
+    def of(cls, unet: UNetConfig, stride: int = 8) -> "ControlNetConfig":
+        """Return the ControlNet of a UNet, whose latents stand for `stride` pixels each way: 1, 2, 4 or 8."""
+        shared = replace(unet, sample_size=UNetConfig.sample_size, out_channels=UNetConfig.out_channels)
+        widths = cls.conditioning_embedding_out_channels[: stride.bit_length()]
+        cfg = cls(unet=shared, conditioning_embedding_out_channels=widths)
+        assert cfg.stride == stride, stride
+        return cfg
 
     @classmethod
     def sd15(cls) -> "ControlNetConfig":

@@ -28,9 +28,10 @@ from mdctl.models.codec import load_codec
 from mdctl.models.family import Denoiser, Family, Settled, decay_kernels
 from mdctl.models.published import as_named
 from mdctl.models.scheduler import own_sampler, read_variance_preserving
+from mdctl.models.stable_diffusion.control import RESIDUALS, added, open_control
 from mdctl.models.stable_diffusion.text import load_text, open_text, text_folders
 from mdctl.models.unet.config import NUM_SIZES, UNetConfig
-from mdctl.models.unet.modeling import Added, UNet
+from mdctl.models.unet.modeling import UNet
 from mdctl.models.unet.sharding import LAYOUT
 from mdctl.models.unet.weights import weight_table
 from mdctl.parallel.execution import Execution
@@ -103,8 +104,9 @@ def make_denoiser(cfg: UNetConfig, execution: Execution) -> Denoiser:
         params: Params, x_BTHWC: Float32[Array, "B T H W C"], time_B: Float32[Array, " B"], conditioning: Any
     ) -> Float32[Array, "B T H W C"]:
         x_BHWC = rearrange(x_BTHWC, "b 1 h w c -> b h w c")
-        added = Added(conditioning["pooled"], conditioning["sizes"]) if is_told_sizes(cfg) else None
-        prediction = nnx.merge(graphdef, params)(x_BHWC, time_B, conditioning["text"], added)
+        unet, text, said = nnx.merge(graphdef, params), conditioning["text"], conditioning.get(RESIDUALS)
+        down, mid = (None, None) if said is None else said
+        prediction = unet(x_BHWC, time_B, text, added(cfg, conditioning), down_residuals=down, mid_residual=mid)
         return rearrange(prediction, "b h w c -> b 1 h w c")
 
     def load(repository: Path, shardings: Any) -> Params:
@@ -155,4 +157,5 @@ FAMILY = Family(
     denoiser=make_denoiser,
     load_codec=load_codec,
     text=open_text,
+    control=open_control,
 )
