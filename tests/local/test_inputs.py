@@ -25,6 +25,7 @@ def check(**spec):
         {"data": {"path": "clips"}},
         {"data": {"path": "gs://bucket/clips"}},
         {"data": {"type": "synthetic"}},
+        {"data": {"path": "clips"}, "batch": {"globalSize": 2}, "training": {"prior": {"prompt": "a dog"}}},
         {"model": TINY | {"weights": "hf://org/name"}, "data": {"path": "clips"}},
         {"task": "generate", "sampling": {"promptsFile": "prompts.txt"}},
         {"task": "generate", "sampling": {"prompts": ["a"]}, "data": {"path": "none"}},
@@ -39,6 +40,14 @@ def test_a_job_whose_inputs_are_here_or_elsewhere_may_start(here, spec):
     [
         ({}, "data.path is unset; name a folder of clips, data.path=FOLDER, or data.type=synthetic"),
         ({"data": {"path": "none"}}, "; name another with data.path=PATH"),
+        (
+            {
+                "data": {"path": "clips"},
+                "batch": {"globalSize": 2},
+                "training": {"prior": {"prompt": "a dog", "path": "dogs"}},
+            },
+            "make it (pictures that it lacks are put there), or leave it unset",
+        ),
         ({"data": {"path": "demo/clips"}}, "`make demo` makes it, or `python -m mdctl.demo prepare`"),
         ({"model": TINY | {"weights": "./none"}}, "model.weights is './none', which is not here"),
         ({"model": TINY | {"weights": "org/name"}}, "name another folder, or hf://ORG/NAME, with model.weights=..."),

@@ -32,6 +32,14 @@ def test_what_pods_would_lack_is_said_with_the_way_out(overrides, words):
     assert all(word in sentence and "set " in sentence for word, sentence in zip(words, found, strict=True))
 
 
+def test_pictures_of_a_class_are_where_pods_can_read_and_write():
+    overrides = [*DATA, "model.weights=hf://org/name"]
+    assert concerns(recipe_job("dreambooth-sd15", *overrides)) == []
+    (found,) = concerns(recipe_job("dreambooth-sd15", *overrides, "training.prior.path=dogs"))
+    assert found.startswith("training.prior.path is 'dogs'")
+    assert found.endswith("set training.prior.path=gs://BUCKET/FOLDER")
+
+
 def test_generating_reads_from_where_pods_can():
     overrides = [IMAGE, "output_dir=gs://b/o", "sampling.promptsFile=a.txt", "model.checkpoint=outputs/run"]
     found = concerns(recipe_job("generate-wan", *overrides))

@@ -44,7 +44,7 @@ def attempt(tmp_path):
         )
         preparation = Preparation(peers=peers, watchdog=quiet, patience=60, show=lambda *piece: None)
         try:
-            return keep_to_record(around, Index("clips", tuple(found), ()), preparation, sizes)
+            return keep_to_record(around, Index("clips", tuple(found), ()), preparation, sizes=sizes)
         except (DataError, SpecError) as error:
             return error
 

@@ -13,7 +13,7 @@ SIZED = [(name, size) for name in recipe_names() for size in find_recipe(name).s
 def test_the_recipes():
     models = ("sd15", "sd2", "sd21", "sdxl", "wan")
     assert {f"{task}-{model}" for task in ("generate", "train") for model in models} <= set(recipe_names())
-    assert "generate-sdxl-lightning" in recipe_names()
+    assert {"generate-sdxl-lightning", "dreambooth-sd15", "dreambooth-sdxl"} <= set(recipe_names())
 
 
 @pytest.mark.parametrize(("name", "size"), SIZED)
@@ -23,7 +23,8 @@ def test_every_size_of_every_recipe_is_valid(name, size):
         data["spec"]["slice"] = "cpu-1"
     job = parse_job(data, name)
     assert job.metadata.name == name
-    assert job.spec.task == name.partition("-")[0]
+    verb = name.partition("-")[0]
+    assert job.spec.task == ("train" if verb == "dreambooth" else verb)
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -26,6 +26,8 @@ def check_inputs(job: DiffusionJob) -> None:
         "sampling.mask": None if training else spec.sampling.mask,
     }
     inputs |= _of_control_nets(spec)
+    if training and spec.training.prior is not None:
+        inputs["training.prior.path"] = spec.training.prior.path
     for field, place in inputs.items():
         if place is not None and "://" not in place and not _is_here(field, place):
             raise DataError(f"{field} is {place!r}, which is not here ({Path.cwd()}); {_way_out(field, place)}")
@@ -58,6 +60,8 @@ def _way_out(field: str, place: str) -> str:
         return "train one first (`mdctl submit train-wan --local`), or name its output directory with --checkpoint"
     if field == "model.weights":
         return "name another folder, or hf://ORG/NAME, with model.weights=..."
+    if field == "training.prior.path":
+        return "make it (pictures that it lacks are put there), or leave it unset"
     if field.startswith("sampling.control."):
         return "name another in sampling.control"
     return f"name another with {field}=PATH"

@@ -32,6 +32,7 @@ def concerns(job: DiffusionJob) -> list[str]:
         ("sampling.image", spec.sampling.image, "gs://BUCKET/FILE"),
         ("sampling.mask", spec.sampling.mask, "gs://BUCKET/FILE"),
         *_control_nets(spec),
+        ("training.prior.path", _prior(spec), "gs://BUCKET/FOLDER"),
     ):
         if place is not None and "://" not in place:
             found.append(f"{field} is {place!r}: pods see no folder of this computer; set {field}={schemes}")
@@ -47,6 +48,11 @@ def concerns(job: DiffusionJob) -> list[str]:
             "for all jobs `mdctl config set image REGISTRY/NAME:TAG`"
         )
     return found
+
+
+def _prior(spec: JobSpec) -> str | None:
+    prior = spec.training.prior
+    return None if prior is None or spec.task != "train" else prior.path
 
 
 def _control_nets(spec: JobSpec) -> Iterator[tuple[str, str | None, str]]:

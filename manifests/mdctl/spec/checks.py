@@ -38,6 +38,7 @@ def problems(spec: "JobSpec") -> list[str]:
         *_control_nets(spec, model),
         *_buckets(spec, model),
         *_mesh_and_batch(spec),
+        *_prior(spec),
         *_task(spec),
         *_weights(spec),
         *_secrets(spec),
@@ -212,6 +213,31 @@ def _mesh_and_batch(spec: "JobSpec") -> Iterator[str]:
             f"a global batch of {layout.global_batch} cannot be cut into {pieces} pieces "
             f"(training.gradientAccumulation) of {layout.batch_shards} shards; "
             f"use a batch of {neighbours(layout.global_batch, pieces * layout.batch_shards)}"
+        )
+
+
+def _prior(spec: "JobSpec") -> Iterator[str]:
+    """Yield what keeps half of a batch from being of a subject, and half of its class."""
+    if spec.training.prior is None or spec.task != "train":
+        return
+    if spec.data.type == "synthetic":
+        yield "training.prior is for a folder of a subject, and data.type is 'synthetic'; set the prior to null"
+    if spec.data.buckets is not None:
+        yield (
+            "training.prior takes pictures of one size, and data.buckets gives several; "
+            "add data.buckets=null, or leave training.prior out"
+        )
+    try:
+        batch = spec.layout.global_batch
+    except SpecError:
+        return  # said elsewhere
+    pieces = spec.training.gradient_accumulation
+    if batch % (2 * pieces):
+        whole = lcm(2 * pieces, pieces * spec.layout.batch_shards)
+        each = f" in each of {pieces} pieces (training.gradientAccumulation)" if pieces > 1 else ""
+        yield (
+            f"training.prior takes half of every batch, and a global batch of {batch} cannot be halved{each}; "
+            f"use a batch of {neighbours(batch, whole)}"
         )
 
 

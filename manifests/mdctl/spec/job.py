@@ -9,7 +9,7 @@ from mdctl.spec.catalogue import CatalogueModel, find_model
 from mdctl.spec.errors import MdctlError
 from mdctl.spec.layout import Layout, resolve_layout
 from mdctl.spec.model import AttentionSpec, Directory, ModelSpec, VideoSpec, join
-from mdctl.spec.outputs import CHECKPOINTS
+from mdctl.spec.outputs import CHECKPOINTS, PRIOR
 from mdctl.spec.part import Part
 from mdctl.spec.placement import (
     Capacity,
@@ -162,6 +162,13 @@ class JobSpec(Part):
         """Where checkpoints go."""
         assert self.output_dir is not None
         return self.training.checkpoint.directory or join(self.output_dir, CHECKPOINTS)
+
+    @property
+    def prior_dir(self) -> str:
+        """Where pictures of the subject's class are, and those that are lacking are put."""
+        assert self.output_dir is not None
+        assert self.training.prior is not None
+        return self.training.prior.path or join(self.output_dir, PRIOR)
 
 
 class DiffusionJob(Part):

@@ -3,6 +3,8 @@
     job.yaml                                 the resolved spec of the newest attempt
     cancelled.json                           the run that somebody cancelled, when, and who; written by mdctl
     data.json                                the clips that the run trains on
+    prior.json                               the pictures of the subject's class that it trains on beside them
+    prior/samples/0003-a-photo-of-a-dog-*.png    those of them that were made before training, each with its .json
     metrics.jsonl                            a line for each step
     evaluations.jsonl                        a line for each evaluation
     evaluations/000500/samples/0000-*.mp4    its videos, each with its .json
@@ -26,6 +28,8 @@ import re
 JOB = "job.yaml"
 CANCELLED = "cancelled.json"
 DATA = "data.json"
+PRIOR_DATA = "prior.json"
+PRIOR = "prior"
 METRICS = "metrics.jsonl"
 EVALUATION_RECORDS = "evaluations.jsonl"
 EVALUATIONS = "evaluations"

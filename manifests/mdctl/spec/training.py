@@ -50,6 +50,9 @@ class DataSpec(Part):
     """`folder`: videos or images with captions in .txt sidecars, metadata.jsonl or metadata.csv."""
     path: Place | None = None
     """The folder, local or `gs://`."""
+    caption: Prompt | None = None
+    """That of every clip which has none of its own: `a photo of sks dog` for a few photographs of one dog. Null leaves
+    such clips out, and says so."""
     held_out: Annotated[int, Field(ge=0)] = 0
     """Clips kept from training for the held-out loss."""
     cache: Directory | None = None
@@ -199,6 +202,25 @@ class ControlNetTraining(Edges):
     """`canny`: the edges of the picture as it is trained on, mirrored and cut, by `low` and `high`."""
 
 
+class Prior(Part):
+    """Pictures of the class that a subject belongs to, trained on beside it, so that the model does not forget what
+    others of the class look like while it learns this one (Dreambooth's prior preservation).
+
+    Half of every batch is of the subject, which is what `data` says, and half of its class. The loss is the mean over
+    the one half plus `weight` times the mean over the other.
+    """
+
+    prompt: Prompt
+    """What pictures of the class are called, such as `a photo of a dog` where the subject is `a photo of sks dog`.
+    Those with captions of their own keep them."""
+    path: Directory | None = None
+    """A folder of such pictures; unset is `prior` in the output directory. What it lacks of `count` is made from
+    `prompt`, before training and by the model that training starts from, as `sampling` says, and put there."""
+    count: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """How many there should be at least: where there are more, all are trained on."""
+    weight: Annotated[float, Field(ge=0)] = 1.0
+
+
 class Training(Part):
     """How long, from which seed, and in how many pieces."""
 
@@ -213,6 +235,8 @@ class Training(Part):
     """Null trains every parameter."""
     control_net: ControlNetTraining | None = None
     """Null trains the model itself."""
+    prior: Prior | None = None
+    """Null trains on what `data` says alone."""
     objective: Objective = Objective()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()

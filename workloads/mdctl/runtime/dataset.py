@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mdctl.data.bucketed_order import BucketedOrder
@@ -10,6 +11,7 @@ from mdctl.data.condition import Condition, edges
 from mdctl.data.dataset import Dataset
 from mdctl.data.folder import FolderSource, folder_dataset
 from mdctl.data.index import Index, clip_sizes, index_folder
+from mdctl.data.prior import with_prior
 from mdctl.data.record import Record, pinned, read_record, write_record
 from mdctl.data.synthetic import SyntheticShape, synthetic_dataset
 from mdctl.data.treatment import Treatment
@@ -21,13 +23,14 @@ from mdctl.runtime.encoders import RepositoryEncoders
 from mdctl.runtime.log import shared
 from mdctl.runtime.network import Network
 from mdctl.runtime.preparation import Preparation
+from mdctl.runtime.prior import make_prior
 from mdctl.runtime.progress import progress_report
 from mdctl.runtime.task import Surroundings
 from mdctl.spec.buckets import Size
 from mdctl.spec.errors import DataError, SpecError
 from mdctl.spec.job import JobSpec
 from mdctl.spec.model import join
-from mdctl.spec.outputs import CACHE, DATA
+from mdctl.spec.outputs import CACHE, DATA, PRIOR_DATA
 from mdctl.spec.shapes import PixelShape
 from mdctl.spec.training import Training
 from mdctl.storage.output import as_path
@@ -42,6 +45,7 @@ def open_dataset(around: Surroundings, network: Network) -> Dataset:
     assert network.repository is not None
     with progress_report(around.console, "data set") as show:
         preparation = Preparation(peers=around.peers, watchdog=around.watchdog, patience=around.patience, show=show)
+        make_prior(around, preparation)
         return open_folder(around, network.family, network.program.denoiser, network.repository, preparation)
 
 
@@ -79,8 +83,8 @@ def open_folder(
     framing = denoiser.framing if denoiser.told - denoiser.pictures.keys() else None
     treatment = treatment_of(spec)
     kept = Cache(str(as_path(spec.data.cache or join(spec.output_dir, CACHE))), preparation.share)
-    found = index_folder(spec.data.path, decoding, kept)
-    index = keep_to_record(around, found, preparation, treatment.sizes)
+    found = index_folder(spec.data.path, decoding, kept, spec.data.caption)
+    index = keep_to_record(around, found, preparation, sizes=treatment.sizes)
     encoders = RepositoryEncoders(family, denoiser, repository, spec.model.activations_dtype)
     source = FolderSource(
         index=index,
@@ -94,6 +98,11 @@ def open_folder(
     )
     batch = spec.layout.global_batch
     dataset = folder_dataset(source, seed=spec.training.seed, global_batch=batch, num_held_out=spec.data.held_out)
+    if spec.training.prior is not None:
+        of_class = index_folder(spec.prior_dir, decoding, kept, spec.training.prior.prompt)
+        index = keep_to_record(around, of_class, preparation, PRIOR_DATA)
+        others = replace(source, index=index, sizes={} if framing is None else clip_sizes(index, kept))
+        dataset = with_prior(dataset, folder_dataset(others, seed=spec.training.seed), batch)
     encoders.leave(keep_codec=not treatment.is_kept)
     if isinstance(dataset.order, BucketedOrder):
         report_buckets(dataset.order)
@@ -113,18 +122,22 @@ def treatment_of(spec: JobSpec) -> Treatment:
     return Treatment(sizes=sizes, mirrors=data.flip, crops=data.crop == "random", is_kept=data.cache_latents)
 
 
-def keep_to_record(around: Surroundings, found: Index, preparation: Preparation, sizes: Sequence[Size] = ()) -> Index:
+def keep_to_record(
+    around: Surroundings, found: Index, preparation: Preparation, name: str = DATA, *, sizes: Sequence[Size] = ()
+) -> Index:
     """Return the clips that the run began with, or where nothing is saved yet those found now, and record them.
+
+    The record is `name` in the output directory, DATA or PRIOR_DATA.
 
     Raises:
         DataError: hosts see different clips, or one is gone or changed.
         SpecError: another number of clips was held out, or buckets had other sizes.
     """
-    path, rank = around.output / DATA, around.peers.rank
-    began = preparation.first_says("record", bool(around.progress) and path.exists() if rank == 0 else None)
-    now = Record(found.clips, around.spec.data.held_out, tuple(sizes))
+    path, rank = around.output / name, around.peers.rank
+    began = preparation.first_says(f"record/{name}", bool(around.progress) and path.exists() if rank == 0 else None)
+    now = Record(found.clips, around.spec.data.held_out if name == DATA else 0, tuple(sizes))
     index = _as_recorded(found, read_record(path), now) if began else found
-    if len(set(preparation.all_say("index", index.fingerprint))) > 1:
+    if len(set(preparation.all_say(f"index/{name}", index.fingerprint))) > 1:
         raise DataError(f"hosts see different clips in {found.folder}; give all of them the same folder")
     if rank == 0 and not began:
         if around.progress:

@@ -130,6 +130,7 @@ def _make_step(spec: JobSpec, process: Process, denoiser: Denoiser, optimizer: A
         training.seed,
         shift=spec.training_shift,
         global_batch=spec.layout.global_batch,
+        prior_weight=None if training.prior is None else training.prior.weight,
     )
     return make_train_step(
         loss,
