@@ -5,6 +5,11 @@ from mdctl.spec.errors import DataError
 from tests.spec.jobs import job
 
 TINY = {"name": "wan2.1-t2v-tiny", "weights": "weights"}
+PICTURES = {
+    "model": {"name": "sd-tiny", "weights": "weights"},
+    "video": {"height": 32, "width": 32, "frames": 1},
+}
+FOLLOWED = {"image": "none", "weights": "weights"}
 
 
 @pytest.fixture
@@ -57,6 +62,14 @@ def test_a_job_whose_inputs_are_here_or_elsewhere_may_start(here, spec):
             "model.checkpoint is 'run', which is not here",
         ),
         ({"task": "generate", "sampling": {"promptsFile": "none"}}, "sampling.promptsFile is 'none'"),
+        (
+            {**PICTURES, "task": "generate", "sampling": {"prompts": ["a"], "control": [FOLLOWED, FOLLOWED]}},
+            "sampling.control.0.image is 'none', which is not here",
+        ),
+        (
+            {**PICTURES, "data": {"path": "clips"}, "training": {"controlNet": {"weights": "none"}}},
+            "training.controlNet.weights is 'none', which is not here",
+        ),
     ],
 )
 def test_what_is_not_here_is_named_with_the_way_out(here, spec, message):

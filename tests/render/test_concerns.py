@@ -46,6 +46,17 @@ def test_generating_reads_from_where_pods_can():
     assert [sentence.partition(" is ")[0] for sentence in found] == ["model.checkpoint", "sampling.promptsFile"]
 
 
+def test_control_nets_and_their_pictures_are_where_pods_can_read():
+    followed = "sampling.control=[{weights: here, image: a.png}, {weights: hf://org/name, image: gs://b/a.png}]"
+    found = concerns(recipe_job("generate-sd15", IMAGE, "output_dir=gs://b/o", followed))
+    assert [sentence.partition(" is ")[0] for sentence in found] == [
+        "sampling.control.0.weights",
+        "sampling.control.0.image",
+    ]
+    (found,) = concerns(recipe_job("train-controlnet", *DATA, "training.controlNet.weights=here"))
+    assert found.startswith("training.controlNet.weights is 'here'")
+
+
 def test_generating_needs_no_data_set():
     assert concerns(recipe_job("generate-wan", IMAGE, "output_dir=gs://b/o")) == []
 
