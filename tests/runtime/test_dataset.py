@@ -20,8 +20,8 @@ from mdctl.runtime.preparation import Preparation
 from mdctl.runtime.watchdog import Watchdog
 from mdctl.spec.buckets import Size
 from mdctl.spec.errors import DataError, SpecError
-from mdctl.spec.outputs import DATA
-from mdctl.spec.training import DataSpec, Training
+from mdctl.spec.outputs import DATA, PRIOR_DATA
+from mdctl.spec.training import DataSpec, Prior, Training
 from tests.data.pictures import SHAPES, told, write_pictures, write_vae
 from tests.runtime.clips import FPS, NUM_CLIPS, SMALL_CLIP, write_clip
 from tests.runtime.notes import Notes
@@ -144,7 +144,7 @@ class Family:
         return lambda captions: {"text": np.array([[[len(caption)]] for caption in captions], np.float32)}
 
 
-GLOBAL_BATCH = 3
+GLOBAL_BATCH, EVEN_BATCH = 3, 4
 
 
 class ImageFamily(Family):
@@ -161,7 +161,7 @@ class ImageFamily(Family):
 def open_data(tmp_path):
     """Open the data set of a spec over a folder of clips; return it and what the watchdog was told to expect."""
 
-    def open_data(family, video, framing=None, **data):
+    def open_data(family, video, framing=None, prior=None, **data):
         for part in ("vae", "text_encoder", "tokenizer"):
             (tmp_path / "model" / part).mkdir(parents=True, exist_ok=True)
         if not (tmp_path / "model/vae/config.json").exists():
@@ -171,8 +171,9 @@ def open_data(tmp_path):
             video=video,
             data=DataSpec(path=str(tmp_path / "clips"), **data),
             model=SimpleNamespace(activations_dtype="float32"),
-            training=Training(),
-            layout=SimpleNamespace(global_batch=GLOBAL_BATCH),
+            training=Training(prior=prior),
+            layout=SimpleNamespace(global_batch=GLOBAL_BATCH if prior is None else EVEN_BATCH),
+            prior_dir=str(tmp_path / "class"),
         )
         around = SimpleNamespace(spec=spec, output=epath.Path(tmp_path / "out"), progress=0, peers=Peers())
         notes = Notes()
@@ -252,3 +253,20 @@ def test_a_network_is_told_of_framings_only_where_it_listens(pictures, open_data
     dataset, _ = open_data(pictures, PICTURE, framing=told)
     assert dataset.load(3, 0)["conditioning"]["sizes"].tolist() == [20, 50, 0, 24, 32, 32]
     assert dataset.dropped.keys() == {"text"}
+
+
+def test_a_spec_asks_for_pictures_of_a_class_beside_a_subject(tmp_path, pictures, open_data):
+    for path in write_pictures(tmp_path / "class", SHAPES[:2] + SHAPES[-1:]).glob("*.txt"):
+        path.unlink()
+    prior = Prior(prompt="a class")
+    dataset, _ = open_data(pictures, PICTURE, framing=told, prior=prior, flip=True, held_out=1)
+    assert pictures.num_loaded == 1
+    num_subject = len(SHAPES) - 1
+    assert (dataset.order.num_examples, dataset.num_held_out) == (num_subject + 3, 1)
+    batches = list(islice(dataset.batches(0, EVEN_BATCH, range(EVEN_BATCH)), 6))
+    lengths = np.stack([batch["conditioning"]["text"].ravel() for batch in batches])
+    assert lengths.tolist() == [[len("picture 0")] * 2 + [len("a class")] * 2] * 6
+    sizes = [tuple(size) for batch in batches for size in batch["conditioning"]["sizes"][2:, :2].astype(int)]
+    assert {size: sizes.count(size) for size in set(sizes)} == {(40, 40): 8, (60, 20): 4}
+    names = {name: json.loads((tmp_path / "out" / name).read_text()) for name in (DATA, PRIOR_DATA)}
+    assert [(len(record["clips"]), record["num_held_out"]) for record in names.values()] == [(len(SHAPES), 1), (3, 0)]
