@@ -11,7 +11,7 @@ from mdctl.spec.slices import all_slices, named_slices
 
 def test_recipes_are_listed(mdctl):
     assert mdctl("recipes", "-o", "name").out.split() == list(recipe_names())
-    assert mdctl("recipes").out.splitlines()[0] == "NAME           SIZES        DESCRIPTION"
+    assert mdctl("recipes").out.splitlines()[0].split() == ["NAME", "SIZES", "DESCRIPTION"]
 
 
 @pytest.mark.parametrize("size", ["full", "small"])

@@ -229,6 +229,11 @@ class Training(Part):
     gradient_accumulation: Count = 1
     """Pieces in which one step's batch is computed."""
     log_every: Count = 10
+    objective: Objective = Objective()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    ema: Ema | None = None
+    """Null keeps no average."""
     text_encoder: TextEncoderTraining | None = None
     """Null leaves the text encoders as they are, and encodes each caption once."""
     lora: Lora | None = None
@@ -237,10 +242,5 @@ class Training(Part):
     """Null trains the model itself."""
     prior: Prior | None = None
     """Null trains on what `data` says alone."""
-    objective: Objective = Objective()
-    optimizer: Optimizer = Optimizer()
-    schedule: Schedule = Schedule()
-    ema: Ema | None = None
-    """Null keeps no average."""
     checkpoint: Checkpointing = Checkpointing()
     evaluation: Evaluation | None = None
