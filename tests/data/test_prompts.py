@@ -16,6 +16,14 @@ def test_json_lines_may_fix_seeds(tmp_path: Path) -> None:
     assert read_prompts(tmp_path / "prompts.jsonl") == (Prompt("a"), Prompt("", 2**32 - 1))
 
 
+def test_json_lines_may_say_which_adapters_count(tmp_path: Path) -> None:
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "a"}\n{"prompt": "b", "lora": {"ink": 1, "dots": -0.5}}\n')
+    plain, adapted = read_prompts(tmp_path / "prompts.jsonl")
+    assert plain.lora is None
+    assert adapted.lora == {"ink": 1.0, "dots": -0.5}
+    assert adapted.place.endswith("prompts.jsonl, line 2")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -25,8 +33,12 @@ def test_json_lines_may_fix_seeds(tmp_path: Path) -> None:
         ("p.jsonl", b'\n"a"', "line 2: '\"a\"' is not a JSON object"),
         ("p.jsonl", b'{"prompt": 3}', "line 1: prompt is 3"),
         ("p.jsonl", b'{"seed": 3}', "line 1: prompt is None"),
-        ("p.jsonl", b'{"prompt": "a", "sed": 1}', "line 1: 'sed' is unknown; the keys are prompt and seed"),
+        ("p.jsonl", b'{"prompt": "a", "sed": 1}', "line 1: 'sed' is unknown; the keys are prompt, seed and lora"),
         ("p.jsonl", b'{"prompt": "a", "seed": -1}', "seed is -1"),
+        ("p.jsonl", b'{"prompt": "a", "lora": "ink"}', "line 1: lora is 'ink', but must be an object"),
+        ("p.jsonl", b'{"prompt": "a"}\n{"prompt": "a", "lora": {"ink": "1"}}', "line 2: the scale of 'ink' is '1'"),
+        ("p.jsonl", b'{"prompt": "a", "lora": {"ink": NaN}}', "the scale of 'ink' is nan, but must be a number up to"),
+        ("p.jsonl", b'{"prompt": "a", "lora": {"ink": true}}', "the scale of 'ink' is True"),
         ("p.jsonl", b'{"prompt": "a", "seed": true}', "seed is True"),
         ("p.jsonl", b'{"prompt": "a", "seed": 4294967296}', "seed is 4294967296"),
     ],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mdctl.spec.catalogue import CatalogueModel, find_model
 from mdctl.spec.errors import SpecError
+from mdctl.spec.model import ADAPTER_SUFFIXES
 from mdctl.spec.names import SHARED_MEMORY, SPEC_FOLDER
 from mdctl.spec.refused import refused
 from mdctl.spec.slices import resolve_slice
@@ -41,6 +42,7 @@ def problems(spec: "JobSpec") -> list[str]:
         *_prior(spec),
         *_task(spec),
         *_weights(spec),
+        *_adapters(spec),
         *_secrets(spec),
     ]
 
@@ -266,6 +268,25 @@ def _weights(spec: "JobSpec") -> Iterator[str]:
         yield f"model.weights is unset and {spec.model.name} has no published repository; name a folder or gs://"
     if spec.model.revision is not None and not (spec.model.weights or "hf://").startswith("hf://"):
         yield f"model.revision {spec.model.revision!r} needs hf:// weights, not {spec.model.weights!r}"
+
+
+def _adapters(spec: "JobSpec") -> Iterator[str]:
+    adapters = spec.model.lora
+    if adapters and spec.task == "train":
+        yield (
+            "model.lora is for sampling, and the task is train; leave it out, and generate with the model that was "
+            "trained and the LoRA together"
+        )
+    for name, count in Counter(adapter.called for adapter in adapters).items():
+        if count > 1:
+            yield f"model.lora: {count} are called {name!r}; give each of them a name of its own, with `name`"
+    for index, adapter in enumerate(adapters):
+        is_file = PurePosixPath(adapter.weights).suffix in ADAPTER_SUFFIXES
+        if is_file and adapter.weight_name is not None:
+            yield (
+                f"model.lora.{index}.weights {adapter.weights!r} is a file, and weightName {adapter.weight_name!r} "
+                "names one as well; leave weightName out"
+            )
 
 
 def _secrets(spec: "JobSpec") -> Iterator[str]:

@@ -75,6 +75,33 @@ def join(directory: str, *parts: str) -> str:
     return f"{scheme}://{PurePosixPath(rest, *parts)}" if separator else str(PurePosixPath(directory, *parts))
 
 
+class Adapter(Part):
+    """A LoRA to sample with, in any of the formats of kohya's scripts, diffusers and PEFT; for one or several parts.
+
+    As columns, which is how other tools write it, `lora_model_name_or_path`, `weight_name`, `adapter_name` and `scale`
+    are overrides too. Their `from_pt` says nothing here: a file that PyTorch wrote is known by its suffix.
+    """
+
+    weights: Location
+    """A folder or a file, here or at `gs://`, or `hf://org/name`; a training job leaves one as `published`."""
+    weight_name: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
+    """Which file of a folder or repository; unset is the only one there."""
+    name: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
+    """What prompts call it; unset is the name of the file, or of the folder, without a suffix."""
+    scale: Annotated[float, Field(ge=-1000, le=1000)] = 1.0
+    """How much of it is added: 0 is none of it, a negative number its opposite."""
+
+    @property
+    def called(self) -> str:
+        """Its name: the one given, or that of where it is."""
+        path = PurePosixPath(self.weight_name or self.weights)
+        return self.name or (path.stem if path.suffix in ADAPTER_SUFFIXES else path.name)
+
+
+ADAPTER_SUFFIXES = (".safetensors", ".bin", ".ckpt", ".pt", ".pth")
+"""How files that hold adapters end."""
+
+
 class ModelSpec(Part):
     """A model of the catalogue, its weights and its dtypes."""
 
@@ -95,6 +122,12 @@ class ModelSpec(Part):
     """The output directory of a training job, whose newest checkpoint replaces the denoiser's weights."""
     use_ema: bool = True
     """Take the averaged parameters of `checkpoint`, where it has them."""
+    lora: tuple[Adapter, ...] = ()
+    """LoRAs to sample with, such as `lora=[{weights: hf://org/name, weightName: FILE, scale: 0.8}]`; they add up."""
+    lora_merge: bool = True
+    """Add them to the weights once, when these are loaded. False keeps them apart, so that a line of
+    `sampling.promptsFile` may have scales of its own, `{"prompt": "a fox", "lora": {"NAME": 0.5}}`: names that it
+    leaves out are 0 there, and a line without `lora` has the scales given here. A step then takes a little longer."""
     weights_dtype: Dtype = "float32"
     """Dtype in which parameters are stored; training keeps float32 master weights."""
     activations_dtype: Dtype = "bfloat16"
@@ -102,12 +135,18 @@ class ModelSpec(Part):
     offload_encoders: bool = True
     """Text encoder and VAE leave the accelerator once their outputs are made."""
 
+    @property
+    def lora_scales(self) -> tuple[float, ...]:
+        """How much each LoRA counts, in their order, where a prompt says nothing else."""
+        return tuple(adapter.scale for adapter in self.lora)
+
 
 class AttentionSpec(Part):
     """Which attention kernel."""
 
     kernel: str = "flash"
-    """`flash` (tiled kernels on TPU, a blockwise form elsewhere), `splash` (JAX's kernel for TPU) or `dot_product`."""
+    """`flash` (tiled kernels on TPU, a blockwise form elsewhere), `splash` (JAX's kernel for TPU), `cudnn` (for GPU),
+    `cudnn_flash_te` (the same by Transformer Engine where the image has it) or `dot_product`."""
     flash_min_seq_length: Annotated[int, Field(ge=0)] = 4096
     """Sequences shorter than this use `dot_product`."""
     mask_padding_tokens: bool = True

@@ -14,6 +14,9 @@
     checkpoints/500/_CHECKPOINT_METADATA     the items of a checkpoint: params, opt_state, ema, integers
     checkpoints/500/params/seal.json         name and size of every file of an item
     checkpoints/500/commit_success.txt       written last; at `gs://` the checkpoint counts from here on
+    published/unet/ text_encoder/            what was trained, as diffusers loads it; of a video model transformer/
+    published/pytorch_lora_weights.safetensors   what was trained where that is a LoRA
+    published/published.json                 of which step, and whether the average; written last
     attempts/0003/attempt.json               which run, how far it was when it began
     attempts/0003/host-0.log.jsonl           a host's log
     attempts/0003/host-0.exit.json           its exit code and cause; absent while it runs and where it was destroyed
@@ -45,6 +48,10 @@ INTEGERS = "integers"
 """The item of a checkpoint that holds no arrays, and has no seal."""
 SEAL = "seal.json"
 COMMITTED = "commit_success.txt"
+
+PUBLISHED = "published"
+PUBLICATION = "published.json"
+"""In `published`; what is there is whole once this is."""
 
 ATTEMPTS = "attempts"
 ATTEMPT = "attempt.json"

@@ -243,4 +243,7 @@ class Training(Part):
     prior: Prior | None = None
     """Null trains on what `data` says alone."""
     checkpoint: Checkpointing = Checkpointing()
+    publish: bool = True
+    """Write what was trained, its average if there is one, as `published` in the output directory once the last step is
+    saved: in the layout that diffusers loads, a LoRA as a file that this and other tools take."""
     evaluation: Evaluation | None = None

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,14 +32,15 @@ from mdctl.inference.samples import Origin, Wanted, commit_sample, encode, read_
 from mdctl.models.codec import Codec
 from mdctl.models.family import Denoiser, TextEncode, find_family
 from mdctl.networks.controlled import CONTROLS, ControlledDenoiser
+from mdctl.networks.loras import Loras, Scales, open_loras
 from mdctl.networks.opening import open_network
 from mdctl.networks.parts import split, together
 from mdctl.parallel.choice import make_execution
-from mdctl.parallel.rules import parameter_shardings
+from mdctl.parallel.rules import parameter_shardings, replicated
 from mdctl.spec.buckets import Size
 from mdctl.spec.errors import SpecError
 from mdctl.spec.job import JobSpec
-from mdctl.spec.model import join
+from mdctl.spec.model import ModelSpec, join
 from mdctl.spec.outputs import CHECKPOINTS, JOB
 from mdctl.spec.reading import parse_job, parse_mapping
 from mdctl.spec.shapes import PixelShape
@@ -87,6 +89,13 @@ def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Done, shard: S
     sync_global_devices("manifest")
 
 
+class Group(NamedTuple):
+    """Samples that the same scales of adapters count in, and these scales."""
+
+    scales: Scales
+    wanted: Sequence[Wanted]
+
+
 @dataclass(frozen=True, kw_only=True)
 class OpenSampling:
     """All that makes samples of a spec but the parameters; compiled on first use, encoders loaded when needed."""
@@ -97,11 +106,18 @@ class OpenSampling:
     program: SamplingProgram
     told: HostNegative
     load_codec: Callable[[], Codec]
+    loras: Loras
 
-    def encode(self, prompts: Sequence[str]) -> tuple[HostConditioning, HostNegative]:
-        """Return the conditioning of prompts, and of the negative one; encoders are loaded for it and dropped."""
+    def encode(self, groups: Sequence[Group]) -> list[tuple[HostConditioning, HostNegative]]:
+        """Return for each group the conditioning of its prompts, and of the negative one.
+
+        Encoders are loaded for it and dropped.
+        """
+        load = self.loras.load_text(self.denoiser, self.repository, self.spec.model.activations_dtype)
+        return [self._encode(load(group.scales), [each.prompt for each in group.wanted]) for group in groups]
+
+    def _encode(self, encode: TextEncode, prompts: Sequence[str]) -> tuple[HostConditioning, HostNegative]:
         texts = [*prompts, self.spec.sampling.negative_prompt]
-        encode = self.denoiser.load_text(self.repository, self.spec.model.activations_dtype)
         encoded = encode_prompts(encode, texts)
         told = {name: np.broadcast_to(value, (len(texts), *value.shape)) for name, value in self.told.items()}
         conditioning = {**encoded, **told}
@@ -113,16 +129,19 @@ def open_sampling(spec: JobSpec, repository: Path, denoiser: Denoiser, sampler: 
     family, size = find_family(spec.catalogue_model), made_size(spec)
     guidance = Guidance(spec.sampling.guidance, spec.sampling.guidance_rescale)
     shape = family.latent_shape(spec.catalogue_model, size)
+    loras = open_loras(spec.model, denoiser, family.text, repository)
+    denoise = loras.over(denoiser.denoise)
     return OpenSampling(
         spec=spec,
         repository=repository,
         denoiser=denoiser,
-        program=make_sampling_program(denoiser.denoise, sampler, guidance, shape, mesh, batch=spec.layout.global_batch),
+        program=make_sampling_program(denoise, sampler, guidance, shape, mesh, batch=spec.layout.global_batch),
         told={
             **denoiser.framing(neutral(Size(size.height, size.width))),
             **read_controls(spec.sampling.control, denoiser.pictures, size),
         },
         load_codec=lambda: family.load_codec(repository),
+        loras=loras,
     )
 
 
@@ -131,21 +150,37 @@ def make(opened: OpenSampling, wanted: Sequence[Wanted], made_from: Origin, outp
     spec, program = opened.spec, opened.program
     fields = {"samples": len(wanted), "step": made_from.step, **made_from.settings}
     logger.info("sampling", extra={"fields": fields, "shared": True})
-    conditioning, negative = opened.encode([each.prompt for each in wanted])
-    params = load_params(spec, opened.denoiser, opened.repository, program.mesh, made_from.step)
+    groups = grouped(wanted)
+    encoded = opened.encode(groups)
+    params = opened.loras.into(
+        load_params(spec, opened.denoiser, opened.repository, program.mesh, made_from.step), replicated(program.mesh)
+    )
     codec = opened.load_codec()
     picture = read_picture(spec.sampling, made_size(spec), codec)
-    batches = program(params, conditioning, negative, [each.draw for each in wanted], picture)
-    for count, samples in enumerate(batches, start=1):
-        for sample in samples:
-            each = wanted[sample.position]
-            pixels = decode(codec, sample.latents)
-            if commit_sample(output, each, made_from, encode(each, made_from, pixels)):
-                logger.info("made %s", each.name)
-            else:
-                logger.info("%s was there already: somebody else has made it", each.name)
-        sync_global_devices(f"samples {count}")  # a host without samples must not run ahead, or leave
-        done(min(count * program.batch, len(wanted)), len(wanted))
+    before = 0
+    for group, (conditioning, negative) in zip(groups, encoded, strict=True):
+        draws = [each.draw for each in group.wanted]
+        batches = program(params(group.scales), conditioning, negative, draws, picture)
+        for number, samples in enumerate(batches, start=1):
+            for sample in samples:
+                each = group.wanted[sample.position]
+                pixels = decode(codec, sample.latents)
+                if commit_sample(output, each, made_from, encode(each, made_from, pixels)):
+                    logger.info("made %s", each.name)
+                else:
+                    logger.info("%s was there already: somebody else has made it", each.name)
+            made = before + min(number * program.batch, len(group.wanted))
+            sync_global_devices(f"samples {made}")  # a host without samples must not run ahead, or leave
+            done(made, len(wanted))
+        before += len(group.wanted)
+
+
+def grouped(wanted: Sequence[Wanted]) -> list[Group]:
+    """Return samples by the scales of adapters that count in them, in the order in which each comes first."""
+    groups: dict[Scales, list[Wanted]] = {}
+    for each in wanted:
+        groups.setdefault(each.scales, []).append(each)
+    return [Group(scales, group) for scales, group in groups.items()]
 
 
 def lacking(output: epath.Path, wanted: Sequence[Wanted], made_from: Origin) -> list[Wanted]:
@@ -169,10 +204,33 @@ def wanted_samples(spec: JobSpec) -> list[Wanted]:
             prompt.text,
             Draw(sampling.seed, n * several + k) if prompt.seed is None else Draw(prompt.seed, k),
             f"{n * several + k:04d}-{slug(prompt.text)}",
+            scales_of(spec.model, prompt),
         )
         for n, prompt in enumerate(prompts)
         for k in range(several)
     ]
+
+
+def scales_of(model: ModelSpec, prompt: Prompt) -> Scales:
+    """Return how much each adapter of the spec counts in a prompt.
+
+    Raises SpecError: the prompt names one that the spec has not, or would switch what is merged.
+    """
+    if prompt.lora is None:
+        return model.lora_scales
+    names = [adapter.called for adapter in model.lora]
+    unknown = [name for name in prompt.lora if name not in names]
+    if unknown:
+        raise SpecError(
+            f"{prompt.place}: lora names {unknown[0]!r}, but model.lora has {', '.join(names) or 'none'}; "
+            "name one of these, or add it there"
+        )
+    if model.lora_merge:
+        raise SpecError(
+            f"{prompt.place}: has scales of its own (lora), but model.loraMerge is true, so that adapters become part "
+            "of the weights; add model.loraMerge=false, or leave lora out"
+        )
+    return tuple(prompt.lora.get(name, 0.0) for name in names)
 
 
 def slug(text: str) -> str:
@@ -241,7 +299,10 @@ def load_params(spec: JobSpec, denoiser: Denoiser, repository: Path, mesh: Mesh,
         inner = load_params(spec, denoiser.inner, repository, mesh, step)
         return denoiser.around(inner, parameter_shardings(mesh, denoiser.abstract, denoiser.layout)[CONTROLS])
     shardings = parameter_shardings(mesh, denoiser.abstract, denoiser.layout)
-    key = jax.random.key(spec.training.seed) if spec.model.initialisation == "random" else None
+    key = drawn_from(spec)
+    if step is not None and denoiser.frozen:  # what stays as it was, as the run had it
+        assert spec.model.checkpoint is not None
+        key = drawn_from(trained_job(spec.model.checkpoint))
     begun = denoiser.begin(repository, shardings, key) if step is None or denoiser.frozen else None
     if step is None:
         return begun
@@ -256,6 +317,11 @@ def load_params(spec: JobSpec, denoiser: Denoiser, repository: Path, mesh: Mesh,
     wanted, _ = split(whole, denoiser.frozen)
     trained = load_item(directory, step, "ema" if averaged else "params", wanted)
     return together(trained, split(begun, denoiser.frozen)[1])
+
+
+def drawn_from(spec: JobSpec) -> jax.Array | None:
+    """Return what a job draws the parameters from that it begins with; None where they are the repository's."""
+    return jax.random.key(spec.training.seed) if spec.model.initialisation == "random" else None
 
 
 def made_size(spec: JobSpec) -> PixelShape:

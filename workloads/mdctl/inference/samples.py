@@ -47,11 +47,12 @@ READERS = 8
 
 @dataclass(frozen=True)
 class Wanted:
-    """One sample to make, and the name of its files without suffix."""
+    """One sample to make, the name of its files without suffix, and how much each LoRA of the spec counts in it."""
 
     prompt: str
     draw: Draw
     name: str
+    scales: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,20 @@ class Origin:
             "prompt": wanted.prompt,
             "seed": wanted.draw.seed,
             "number": wanted.draw.number,
-            "model": spec.model.model_dump(mode="json"),
+            "model": spec.model.model_dump(mode="json", exclude={"lora", "lora_merge"}),
+            "lora": self.lora(wanted),
             "step": self.step,
             "video": spec.video.model_dump(mode="json"),
             "sampling": {**sampling, **self.settings},
         }
+
+    def lora(self, wanted: Wanted) -> list[dict[str, Any]]:
+        """Return the adapters that count in a sample; kept apart or merged, they make the same of it."""
+        return [
+            {**adapter.model_dump(mode="json"), "name": adapter.called, "scale": scale}
+            for adapter, scale in zip(self.spec.model.lora, wanted.scales, strict=True)
+            if scale
+        ]
 
     def made(self, record: Record, wanted: Wanted) -> bool:
         """Say whether a record is of this very sample."""

@@ -20,6 +20,7 @@ from mdctl.data.framing import Framed, neutral
 from mdctl.diffusion.denoise import Conditioning, Denoise, Params
 from mdctl.diffusion.process import Process
 from mdctl.diffusion.samplers.sampler import Sampler
+from mdctl.models import weights
 from mdctl.models.codec import Codec
 from mdctl.models.control import ControlNet
 from mdctl.models.weights import Table
@@ -37,12 +38,25 @@ TextConditioning = Mapping[str, Float32[Array, "B ..."]]
 TextEncode = Callable[[Sequence[str]], TextConditioning]
 
 
+class PublishedPart(NamedTuple):
+    """A folder of a published repository: the names in it, its parameters, and where in a network's tree they are."""
+
+    table: Table
+    abstract: Params
+    at: tuple[str, ...] = ()
+
+    def under(self, name: str) -> "PublishedPart":
+        """Return the part in a tree that has its own tree under `name`."""
+        return self._replace(at=(name, *self.at))
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextEncoders:
     """Text encoders as functions of their parameters, to be trained along.
 
     `tokenize` gives arrays of one prompt's `shapes` each, in float32 as all conditioning is; `encode` is for a trace.
-    `load` fills the parameters, laid out by a tree of shardings like `abstract`.
+    `load` fills the parameters, laid out by a tree of shardings like `abstract`; `save` writes them into a folder as
+    the folders of a published repository. `parts` are these folders.
     """
 
     encode: Callable[[Params, Mapping[str, Float32[Array, "B ..."]]], TextConditioning]
@@ -51,6 +65,13 @@ class TextEncoders:
     abstract: Params
     layout: ParameterLayout
     load: Callable[[Any], Params]
+    save: Callable[[Params, Path], None]
+    parts: Mapping[str, PublishedPart]
+
+    def encoder(self, params: Params) -> TextEncode:
+        """Return what encodes prompts with these parameters; compiled on first use for each number of them."""
+        run = jax.jit(self.encode)
+        return lambda prompts: run(params, self.tokenize(prompts))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +80,8 @@ class Denoiser:
 
     `abstract` is the tree of parameters as ShapeDtypeStructs, `layout` their logical axes; `init` draws them from a key
     and `load` fills them from a folder of published weights, laid out by a tree of shardings like `abstract`. In a
-    published repository they are the folder `part`, by the names of `table`. Of the names at the top of the tree those
-    in `frozen` are not trained.
+    published repository they are the folder `part`, by the names of `table`, and `config` is what its config.json says.
+    Of the names at the top of the tree those in `frozen` are not trained.
 
     `conditioning` gives the arrays of a batch of so many samples: what `load_text` makes of prompts, and what `framing`
     tells of how a picture was scaled and cut; beside these a batch has `pictures` to follow, in [0, 1], each with the
@@ -75,6 +96,7 @@ class Denoiser:
     load: Callable[[Path, Any], Params]
     part: str
     table: Table
+    config: Mapping[str, Any] = field(default_factory=dict)
     decay_mask: Callable[[Params], Any]
     conditioning: Callable[[int], Mapping[str, jax.ShapeDtypeStruct]]
     framing: Framed
@@ -99,12 +121,24 @@ class Denoiser:
         del params
         return conditioning
 
+    @property
+    def parts(self) -> Mapping[str, PublishedPart]:
+        """Return the folders of a published repository whose parameters these are."""
+        return {self.part: PublishedPart(self.table, self.abstract)}
+
     def begin(self, repository: Path | None, shardings: Any, key: jax.Array | None) -> Params:
         """Return parameters to begin with: drawn from a key, or without one loaded."""
         if key is not None:
             return jax.jit(self.init, out_shardings=shardings)(key)
         assert repository is not None
         return self.load(repository, shardings)
+
+    def save(self, params: Params, folder: Path) -> None:
+        """Write what was trained as published folders and files below `folder`; of `frozen` nothing is needed.
+
+        Every process of a job must call this; the first one writes. Raises OutputError if it cannot.
+        """
+        weights.save(self.table, params, folder / self.part, config=self.config)
 
 
 class Settled(NamedTuple):

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float32
 
 from mdctl.diffusion.denoise import Conditioning, Params
 from mdctl.models.control import ControlNet
-from mdctl.models.family import Denoiser, decay_kernels, fields_of
+from mdctl.models.family import Denoiser, PublishedPart, decay_kernels, fields_of
 from mdctl.parallel.rules import under
 
 DENOISER, CONTROLS = "denoiser", "controls"
@@ -58,6 +58,11 @@ class ControlledDenoiser(Denoiser):
             DENOISER: denoiser,
             CONTROLS: {name: begun(name, each.network, each.folder) for name, each in self.followed.items()},
         }
+
+    @property
+    def parts(self) -> Mapping[str, PublishedPart]:
+        """Return the denoiser's folders."""
+        return {name: part.under(DENOISER) for name, part in self.inner.parts.items()}
 
     def save(self, params: Params, folder: Path) -> None:
         """Write the ControlNet, which is what was trained."""

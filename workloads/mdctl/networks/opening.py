@@ -48,7 +48,7 @@ def open_network(
             assert family.text is not None, "the spec was checked"
             denoiser = with_text(denoiser, family.text(repository, execution))
         elif training.lora is not None:
-            denoiser = with_adapter(denoiser, training.lora)
+            denoiser = with_adapter(denoiser, training.lora, training.seed)
     own = None if training is None else training.control_net
     if own is None and not controls:
         return denoiser

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float32
 
 from mdctl.diffusion.denoise import Conditioning, Params
-from mdctl.models.family import Denoiser, TextEncoders, fields_of
+from mdctl.models.family import Denoiser, PublishedPart, TextEncoders, fields_of
 from mdctl.parallel.rules import under
 
 DENOISER, TEXT = "denoiser", "text"
@@ -30,6 +30,17 @@ class TextedDenoiser(Denoiser):
         """Return parameters to begin with; encoders are loaded in any case."""
         laid = {DENOISER: None, TEXT: None} if shardings is None else shardings
         return {DENOISER: self.inner.begin(repository, laid[DENOISER], key), TEXT: self.text.load(laid[TEXT])}
+
+    @property
+    def parts(self) -> Mapping[str, PublishedPart]:
+        """Return the denoiser's folders, and those of the encoders."""
+        of_text = {name: part.under(TEXT) for name, part in self.text.parts.items()}
+        return {name: part.under(DENOISER) for name, part in self.inner.parts.items()} | of_text
+
+    def save(self, params: Params, folder: Path) -> None:
+        """Write both."""
+        self.inner.save(params[DENOISER], folder)
+        self.text.save(params[TEXT], folder)
 
     def encoded(self, params: Params, conditioning: Conditioning) -> Conditioning:
         """Return the conditioning with texts in the place of their tokens, if there are any."""

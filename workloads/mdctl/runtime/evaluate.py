@@ -18,7 +18,7 @@ from jaxtyping import Float32
 
 from mdctl.data.dataset import Dataset
 from mdctl.diffusion.denoise import Params
-from mdctl.inference.generate import OpenSampling, decode, open_sampling, slug
+from mdctl.inference.generate import OpenSampling, decode, grouped, open_sampling, slug
 from mdctl.inference.program import Draw, HostConditioning, HostNegative
 from mdctl.inference.samples import Origin, Wanted, encode, write_sample
 from mdctl.networks.parts import together
@@ -140,7 +140,7 @@ def open_prompts(around: Surroundings, network: Network, evaluation: Evaluation)
     wanted = wanted_samples(spec, evaluation)
     sampler, settings = family.sampler(spec.catalogue_model, spec.sampling, repository)
     opened = open_sampling(spec, repository, network.program.denoiser, sampler, around.mesh)
-    conditioning, negative = opened.encode([each.prompt for each in wanted])
+    ((conditioning, negative),) = opened.encode(grouped(wanted))
     return Prompts(
         around=around,
         opened=opened,

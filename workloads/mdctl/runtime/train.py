@@ -14,11 +14,12 @@ from mdctl.runtime.log import shared
 from mdctl.runtime.metrics import Metrics, open_records
 from mdctl.runtime.network import Network, open_network
 from mdctl.runtime.progress import Advance, progress_bar
+from mdctl.runtime.publish import is_published, publish
 from mdctl.runtime.task import Surroundings, Task
 from mdctl.spec.errors import Preempted, SpecError
 from mdctl.spec.job import JobSpec
 from mdctl.spec.shard import Shard
-from mdctl.storage.checkpoints import Checkpoints, newest_whole, set_aside_damaged
+from mdctl.storage.checkpoints import Checkpoints, load_item, newest_whole, set_aside_damaged
 from mdctl.training.feed import feed, place_whole
 from mdctl.training.loop import Course, Finished, Hooks, train
 from mdctl.training.program import TrainingProgram
@@ -45,6 +46,7 @@ def run(around: Surroundings) -> None:
     spec = around.spec
     last = spec.training.steps
     if around.progress >= last:
+        publish_saved(around)
         logger.info("nothing is left to do: step %d of %d is saved", around.progress, last, extra=shared())
         return
     around.watchdog.expect("fetching weights", around.patience)
@@ -59,7 +61,7 @@ def run(around: Surroundings) -> None:
     logger.info("training", extra=shared(from_step=around.progress, to_step=last, shift=spec.training_shift))
     dropped = place_whole(dataset.dropped, around.mesh)
     with progress_bar(around.console, "train") as advance:
-        _, step = train(
+        trained, step = train(
             lambda state, batch: network.program.step(state, batch, dropped, frozen),
             state,
             feed(dataset, around.progress, spec.layout.global_batch, around.mesh),
@@ -68,9 +70,31 @@ def run(around: Surroundings) -> None:
         )
     around.watchdog.expect("the last save", around.patience)
     checkpoints.finish()
+    if spec.training.publish and step == last:
+        around.watchdog.expect("publishing what was trained", around.patience)
+        item = averaged(spec)
+        publish(network.program.denoiser, as_trees(trained)[item], around.output, step=step, item=item)
     around.watchdog.rest()
     if step < last:
         raise Preempted(f"asked to stop ({around.agreement.reason}); saved at step {step} of {last}")
+
+
+def publish_saved(around: Surroundings) -> None:
+    """Publish the last step of a run that ended before it had."""
+    spec = around.spec
+    item, step = averaged(spec), around.progress
+    if not spec.training.publish or is_published(around.output, step, item):
+        return
+    around.watchdog.expect("publishing what was trained", around.patience)
+    program = open_network(spec, around.mesh).program
+    params = load_item(spec.checkpoint_dir, step, item, as_trees(program.state)[item])
+    publish(program.denoiser, params, around.output, step=step, item=item)
+    around.watchdog.rest()
+
+
+def averaged(spec: JobSpec) -> str:
+    """Return which item of a checkpoint is published: the average, where one is kept."""
+    return "params" if spec.training.ema is None else "ema"
 
 
 def begun(spec: JobSpec, network: Network, step: int) -> tuple[TrainState | None, Params]:

@@ -10,12 +10,13 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 from etils import epath
 
 from mdctl.spec.errors import WeightsError
+from mdctl.spec.model import ADAPTER_SUFFIXES
 from mdctl.storage.output import file_errors
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,10 @@ MOVED = {
 
 WANTED = ("*.json", "*.safetensors", "*.model", "*.txt")
 """What is fetched of a hub repository; other formats of the same weights are not."""
+
+ADAPTER_SETTINGS = "adapter_config.json"
+ADAPTERS = tuple(f"*{suffix}" for suffix in ADAPTER_SUFFIXES)
+"""What is fetched of one that holds an adapter."""
 
 
 def local_repository(location: str, revision: str | None = None, *, field: str = "model.weights") -> Path:
@@ -72,6 +77,28 @@ def local_file(location: str) -> Path:
     return _from_hub(successor(f"{organisation}/{repository}"), None, "/".join(inner))
 
 
+def local_lora(location: str, weight_name: str | None, *, field: str) -> Path:
+    """Return the file of an adapter, or the folder that holds it, fetching it if need be; `field` of the spec names it.
+
+    Of a hub's repository the file that is named is fetched alone, with the settings that may be beside it.
+
+    Raises:
+        WeightsError: it cannot be fetched.
+    """
+    scheme, separator, name = location.partition("://")
+    if not separator:
+        return Path(location).expanduser()
+    if scheme == "hf":
+        if weight_name is None:
+            return _from_hub(name, None, patterns=(*ADAPTERS, *WANTED))
+        return _from_hub(
+            name, None, patterns=(weight_name, str(PurePosixPath(weight_name).with_name(ADAPTER_SETTINGS)))
+        )
+    folder, _, file = location.rpartition("/")
+    is_file = Path(file).suffix in ADAPTER_SUFFIXES
+    return local_repository(folder, field=field) / file if is_file else local_repository(location, field=field)
+
+
 def _folder(path: Path, location: str, field: str) -> Path:
     if path.is_dir():
         return path
@@ -82,8 +109,8 @@ def _folder(path: Path, location: str, field: str) -> Path:
     raise WeightsError(f"{field} {location!r}: there is no such folder{hint}")
 
 
-def _from_hub(name: str, revision: str | None, file: str | None = None) -> Path:
-    """Return the folder of a repository of the hub, or one file of it."""
+def _from_hub(name: str, revision: str | None, file: str | None = None, patterns: Sequence[str] = WANTED) -> Path:
+    """Return the folder of a repository of the hub, with the files that match a pattern, or one file of it."""
     from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -91,7 +118,7 @@ def _from_hub(name: str, revision: str | None, file: str | None = None) -> Path:
     try:
         if file is not None:
             return Path(hf_hub_download(name, file, revision=revision))
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED)))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=[*patterns]))
     except HFValidationError as error:
         raise WeightsError(f"hf://{name} is not a name that the hub has: {error}") from error
     except HfHubHTTPError as error:

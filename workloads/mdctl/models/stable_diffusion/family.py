@@ -120,6 +120,7 @@ def make_denoiser(cfg: UNetConfig, execution: Execution) -> Denoiser:
         load=load,
         part="unet",
         table=table,
+        config=cfg.to_published(),
         decay_mask=decay_kernels,
         conditioning=partial(conditioning, cfg),
         framing=partial(framing, cfg),

@@ -15,7 +15,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
@@ -25,7 +24,7 @@ from mdctl.diffusion.denoise import Params
 from mdctl.models import clip, weights
 from mdctl.models.clip.sharding import LAYOUT
 from mdctl.models.clip.weights import IGNORED, TABLE
-from mdctl.models.family import TextConditioning, TextEncoders
+from mdctl.models.family import PublishedPart, TextConditioning, TextEncoders
 from mdctl.parallel.execution import Execution
 from mdctl.parallel.precision import full_precision
 from mdctl.parallel.rules import under
@@ -57,6 +56,10 @@ def open_text(repository: Path, execution: Execution) -> TextEncoders:
             part: weights.load(TABLE, repository / part, abstract[part], laid[part], ignored=IGNORED) for part in parts
         }
 
+    def save(params: Params, folder: Path) -> None:
+        for part, cfg in configs.items():
+            weights.save(TABLE, params[part], folder / part, config=cfg.to_published(), stem="model")
+
     return TextEncoders(
         encode=encode,
         tokenize=lambda prompts: _tokenize(repository, configs, prompts),
@@ -67,14 +70,15 @@ def open_text(repository: Path, execution: Execution) -> TextEncoders:
         abstract=abstract,
         layout=tuple(rule for part in parts for rule in under(part, LAYOUT)),
         load=load,
+        save=save,
+        parts={part: PublishedPart(TABLE, params, (part,)) for part, params in abstract.items()},
     )
 
 
 def load_text(repository: Path, dtype: DTypeLike) -> Callable[[Sequence[str]], TextConditioning]:
     """Load the text encoders of a repository and their tokenizers; `dtype` is that of weights and activations."""
     text = open_text(repository, Execution(dtype=dtype, param_dtype=dtype))
-    params, run = text.load(None), jax.jit(text.encode)
-    return lambda prompts: run(params, text.tokenize(prompts))
+    return text.encoder(text.load(None))
 
 
 def encoders_of(repository: Path) -> tuple[str, ...]:

@@ -92,6 +92,7 @@ def make_denoiser(cfg: WanConfig, execution: Execution) -> Denoiser:
         load=load,
         part="transformer",
         table=TABLE,
+        config=cfg.to_published(),
         decay_mask=decay_kernels,
         conditioning=lambda batch: {"text": jax.ShapeDtypeStruct((batch, LENGTH, cfg.text_dim), jnp.float32)},
         framing=lambda framing: {},
