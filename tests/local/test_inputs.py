@@ -76,3 +76,9 @@ def test_what_is_not_here_is_named_with_the_way_out(here, spec, message):
     with pytest.raises(DataError) as error:
         check(**spec)
     assert message in str(error.value)
+
+
+def test_a_lora_that_is_not_here_is_named(here):
+    lora = [{"weights": "hf://org/name"}, {"weights": "none/ink.safetensors"}]
+    with pytest.raises(DataError, match=r"model\.lora\.1\.weights is 'none/ink\.safetensors', which is not here"):
+        check(task="generate", sampling={"prompts": ["a"]}, model=TINY | {"lora": lora})

@@ -59,6 +59,28 @@ TINY = {"name": "wan2.1-t2v-tiny", "weights": "demo/model"}
             "numSlices is 4, each of which makes prompts of its own, but sampling.prompts has 2; "
             "use numSlices 2, or give more prompts",
         ),
+        (
+            {"model": {"lora": [{"weights": "a"}]}},
+            "model.lora is for sampling, and the task is train; leave it out, and generate with the model that was",
+        ),
+        (
+            {
+                "task": "generate",
+                "sampling": {"prompts": ["a"]},
+                "model": {
+                    "lora": [{"weights": "runs/1/ink.safetensors"}, {"weights": "hf://a/b", "weightName": "ink.pt"}]
+                },
+            },
+            "model.lora: 2 are called 'ink'; give each of them a name of its own, with `name`",
+        ),
+        (
+            {
+                "task": "generate",
+                "sampling": {"prompts": ["a"]},
+                "model": {"lora": [{"weights": "ink.pt", "weightName": "a.pt"}]},
+            },
+            "model.lora.0.weights 'ink.pt' is a file, and weightName 'a.pt' names one as well; leave weightName out",
+        ),
         ({"hardware": "gpu"}, "hardware is 'gpu' but slice v5p-64 is 'tpu'; change one of them"),
         (
             {"model": {"name": "wan2.1-t2v-tiny"}},

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from mdctl.spec.errors import SpecError
 from mdctl.spec.fields import field_paths, find_field
 from mdctl.spec.job import DiffusionJob
-from mdctl.spec.overrides import SHORT_NAMES, apply_overrides, is_override
+from mdctl.spec.overrides import SHORT_NAMES, apply_overrides, is_override, override_layer
 from mdctl.spec.reading import parse_job
 from mdctl.spec.recipes import find_recipe
 from tests.spec.jobs import attempt, mapping
@@ -202,3 +202,22 @@ def test_any_overrides_give_a_valid_job_or_our_error(pairs):
 )
 def test_overrides_are_told_from_prompts(word, is_one):
     assert is_override(word) is is_one
+
+
+def test_loras_may_be_given_as_columns():
+    columns = ["lora_model_name_or_path=[hf://a/b, runs/1]", "weight_name=[x.safetensors, null]", "scale=[0.5, 1]"]
+    layer = override_layer([*columns, "adapter_name=[ink, dots]", "from_pt=[true, false]", "model.loraMerge=false"])
+    assert layer["spec"]["model"] == {
+        "lora": [
+            {"weights": "hf://a/b", "weightName": "x.safetensors", "scale": 0.5, "name": "ink"},
+            {"weights": "runs/1", "scale": 1, "name": "dots"},
+        ],
+        "loraMerge": False,
+    }
+    assert override_layer(["lora_model_name_or_path=runs/1"])["spec"]["model"]["lora"] == [{"weights": "runs/1"}]
+
+
+@pytest.mark.parametrize("columns", [["scale=1"], ["lora_model_name_or_path=[a, b]", "scale=1"]])
+def test_columns_of_loras_that_do_not_fit_are_refused(columns):
+    with pytest.raises(SpecError, match="LoRAs are given by columns that do not fit"):
+        override_layer(columns)

@@ -26,6 +26,7 @@ def check_inputs(job: DiffusionJob) -> None:
         "sampling.mask": None if training else spec.sampling.mask,
     }
     inputs |= _of_control_nets(spec)
+    inputs |= {f"model.lora.{number}.weights": adapter.weights for number, adapter in enumerate(spec.model.lora)}
     if training and spec.training.prior is not None:
         inputs["training.prior.path"] = spec.training.prior.path
     for field, place in inputs.items():
@@ -62,6 +63,6 @@ def _way_out(field: str, place: str) -> str:
         return "name another folder, or hf://ORG/NAME, with model.weights=..."
     if field == "training.prior.path":
         return "make it (pictures that it lacks are put there), or leave it unset"
-    if field.startswith("sampling.control."):
-        return "name another in sampling.control"
+    if field.startswith(("model.lora.", "sampling.control.")):
+        return f"name another in {'.'.join(field.split('.')[:2])}"
     return f"name another with {field}=PATH"

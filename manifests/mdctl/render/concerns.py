@@ -32,6 +32,10 @@ def concerns(job: DiffusionJob) -> list[str]:
         ("sampling.image", spec.sampling.image, "gs://BUCKET/FILE"),
         ("sampling.mask", spec.sampling.mask, "gs://BUCKET/FILE"),
         *_control_nets(spec),
+        *(
+            (f"model.lora.{number}.weights", adapter.weights, "hf://ORG/NAME or gs://BUCKET/FILE")
+            for number, adapter in enumerate(spec.model.lora)
+        ),
         ("training.prior.path", _prior(spec), "gs://BUCKET/FOLDER"),
     ):
         if place is not None and "://" not in place:

@@ -83,10 +83,21 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str,
     return merge(data, override_layer(overrides))
 
 
+LORA_COLUMNS: dict[str, str | None] = {
+    "lora_model_name_or_path": "weights",
+    "weight_name": "weightName",
+    "adapter_name": "name",
+    "scale": "scale",
+    "from_pt": None,
+}
+"""The same for LoRAs: one value or a list, an entry of which is a field of one in `model.lora`; None sets nothing."""
+
+
 def override_layer(overrides: Sequence[str]) -> dict[str, Any]:
     """Return what overrides say together, of which a later one counts where two set one field; raises as above."""
-    layer: dict[str, Any] = {}
-    for override in overrides:
+    columns = [override for override in overrides if override.partition("=")[0].strip() in LORA_COLUMNS]
+    layer: dict[str, Any] = {"spec": {"model": {"lora": _loras(columns)}}} if columns else {}
+    for override in (override for override in overrides if override not in columns):
         for field, value in _assignments(override):
             layer = combine(layer, field.holding(value))
     return layer
@@ -96,6 +107,27 @@ def is_override(text: str) -> bool:
     """Whether a word reads as `name=value`, the name being one word of letters, digits, `_` and dots."""
     name, separator, _ = text.partition("=")
     return bool(separator) and name.isascii() and name.replace(".", "_").isidentifier()
+
+
+def _loras(columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Return LoRAs from columns, each of which has a value for every one of them."""
+    read = {}
+    for override in columns:
+        name, _, text = (piece.strip() for piece in override.partition("="))
+        value = load(text, where=f"override {override!r}")
+        read[name] = value if isinstance(value, list) else [value]
+    lengths = {name: len(values) for name, values in read.items()}
+    if "lora_model_name_or_path" not in read or len(set(lengths.values())) > 1:
+        given = ", ".join(f"{name} of {length}" for name, length in lengths.items())
+        raise SpecError(
+            f"LoRAs are given by columns that do not fit ({given}); lora_model_name_or_path and the others must have "
+            "one value for each LoRA, or write model.lora=[{weights: ..., weightName: ..., name: ..., scale: ...}]"
+        )
+    fields = {LORA_COLUMNS[name]: values for name, values in read.items()}
+    return [
+        {field: values[n] for field, values in fields.items() if field is not None and values[n] not in (None, "")}
+        for n in range(len(read["lora_model_name_or_path"]))
+    ]
 
 
 def _assignments(override: str) -> Iterator[tuple[Field, Any]]:
