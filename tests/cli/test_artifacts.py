@@ -26,7 +26,11 @@ def test_a_job_is_known_by_its_name(mdctl, trained):
     lines = shown.out.splitlines()
     assert lines[0].split() == ["NAME", "KIND", "STEP", "SIZE", "AGE"]
     assert re.fullmatch(rf"checkpoints/{STEPS} +checkpoint +{STEPS} +[0-9.]+ KiB +.*(s|min|h|d)", lines[2])
-    assert [line.split()[0] for line in lines[3:]] == ["metrics.jsonl", *(f"attempts/000{n}" for n in (1, 2, 3))]
+    assert [line.split()[0] for line in lines[3:]] == [
+        "published",
+        "metrics.jsonl",
+        *(f"attempts/000{n}" for n in (1, 2, 3)),
+    ]
 
 
 def test_a_configured_place_is_looked_at_where_this_folder_has_none(mdctl, folder, written):

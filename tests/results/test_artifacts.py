@@ -17,9 +17,10 @@ def names(found):
 def test_what_a_training_job_made_is_found(trained):
     found = find_artifacts(trained)
     steps = [f"checkpoints/{STEPS - 5}", f"checkpoints/{STEPS}"]
-    assert names(found) == [*steps, "metrics.jsonl", *LOGS]
-    assert [artifact.kind for artifact in found] == [Kind.CHECKPOINT] * 2 + [Kind.METRICS] + [Kind.LOG] * 3
-    assert [artifact.step for artifact in found[:3]] == [STEPS - 5, STEPS, None]
+    assert names(found) == [*steps, "published", "metrics.jsonl", *LOGS]
+    kinds = [*[Kind.CHECKPOINT] * 2, Kind.MODEL, Kind.METRICS, *[Kind.LOG] * 3]
+    assert [artifact.kind for artifact in found] == kinds
+    assert [artifact.step for artifact in found[:4]] == [STEPS - 5, STEPS, STEPS, None]
     assert found[1].location == f"{trained.location}/checkpoints/{STEPS}"
     assert found[1].size == sum(entry.size for entry in trained.files(f"checkpoints/{STEPS}")) > 100_000
     assert {entry.name for entry in found[-1].files} == {

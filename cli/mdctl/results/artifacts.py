@@ -1,4 +1,4 @@
-"""What a job made: checkpoints, videos, images, metrics, logs; each is a few files that belong together."""
+"""What a job made: checkpoints, models, videos, images, metrics, logs; each is a few files that belong together."""
 
 import re
 from collections import defaultdict
@@ -18,6 +18,8 @@ from mdctl.spec.outputs import (
     JOB,
     MANIFEST,
     METRICS,
+    PUBLICATION,
+    PUBLISHED,
     SAMPLES,
     SHARDS,
     attempt_number,
@@ -63,6 +65,8 @@ def find_artifacts(store: Store, kinds: Collection[Kind] = tuple(Kind)) -> list[
     found: list[Artifact] = []
     if Kind.CHECKPOINT in kinds:
         found += _checkpoints(store)
+    if Kind.MODEL in kinds:
+        found += _published(store)
     if {Kind.VIDEO, Kind.IMAGE} & set(kinds):
         samples = [*_samples(store, SAMPLES), *_samples(store, EVALUATIONS)]
         found += sorted((each for each in samples if each.kind in kinds), key=lambda each: list(Kind).index(each.kind))
@@ -92,6 +96,15 @@ def _checkpoints(store: Store) -> Iterator[Artifact]:
                 under=under,
                 damage=found.damage,
             )
+
+
+def _published(store: Store) -> Iterator[Artifact]:
+    """Yield what was trained, as others load it; a folder without its record is not whole."""
+    record = f"{PUBLISHED}/{PUBLICATION}"
+    files = tuple(entry for entry in store.files(PUBLISHED) if not PurePosixPath(entry.name).name.startswith("."))
+    if any(entry.name == record for entry in files):
+        step = as_object(store.read(record)).get("step")
+        yield Artifact(kind=Kind.MODEL, name=PUBLISHED, step=step, files=files, store=store)
 
 
 def _checkpoint_places(store: Store) -> Iterator[tuple[Store, str, str]]:

@@ -7,6 +7,7 @@ class Kind(StrEnum):
     """What an artifact is."""
 
     CHECKPOINT = "checkpoint"
+    MODEL = "model"
     VIDEO = "video"
     IMAGE = "image"
     METRICS = "metrics"
