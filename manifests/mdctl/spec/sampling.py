@@ -29,7 +29,7 @@ class Sampling(Part):
 
     prompts: tuple[Prompt, ...] = ()
     prompts_file: Place | None = None
-    """One prompt a line, or JSON lines with `prompt` and optionally `seed`."""
+    """One prompt a line, or JSON lines: `prompt` and optionally `seed`, and `lora` if `model.loraMerge` is false."""
     negative_prompt: str = ""
     """What guidance leads away from. Empty is no prompt at all, for which SDXL has zeros in place of an embedding."""
     samples_per_prompt: Annotated[int, Field(ge=1, le=10_000)] = 1
