@@ -19,10 +19,10 @@ from mdctl.models.text import load_text_encoder
 from mdctl.models.wan.config import WanConfig
 from mdctl.models.wan.family import FAMILY
 from mdctl.spec.catalogue import find_model
-from mdctl.spec.sampling import Sampling
 from mdctl.spec.errors import DataError
 from mdctl.spec.job import JobSpec
 from mdctl.spec.reading import parse_job
+from mdctl.spec.sampling import Sampling
 
 SHOTS = (
     Shot("left", "waves on the left", "film.mp4", first=0, every=1, left=0, top=0, side=96),

@@ -3,7 +3,10 @@ import pytest
 from mdctl.spec.errors import SpecError
 from tests.spec.jobs import job
 
-PICTURES = {"model": {"name": "sd-tiny", "weights": "any"}, "video": {"height": 32, "width": 32, "frames": 1}}
+PICTURES: dict[str, dict[str, object]] = {
+    "model": {"name": "sd-tiny", "weights": "any"},
+    "video": {"height": 32, "width": 32, "frames": 1},
+}
 EVALUATED = {"controlNet": {}, "evaluation": {"prompts": ["a"]}}
 EDGES = {"image": "edges.png"}
 
