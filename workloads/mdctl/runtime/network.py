@@ -36,10 +36,10 @@ def open_network(spec: JobSpec, mesh: Mesh) -> Network:
 
 def needs_repository(spec: JobSpec) -> bool:
     """Return whether training reads a repository: one that is named, or whose weights or encoders it needs."""
-    evaluation = spec.training.evaluation
-    samples = evaluation is not None and bool(evaluation.prompts)
-    reads = samples or spec.data.type != "synthetic" or spec.model.initialisation == "weights"
-    return reads or spec.model.weights is not None
+    training = spec.training
+    samples = training.evaluation is not None and bool(training.evaluation.prompts)
+    encodes = spec.data.type != "synthetic" or training.text_encoder is not None
+    return samples or encodes or spec.model.initialisation == "weights" or spec.model.weights is not None
 
 
 def trained_size(spec: JobSpec) -> PixelShape:
