@@ -18,7 +18,7 @@ from tests.render.golden import recipe_job
 
 REFUSALS = yaml.safe_load(Path(__file__).with_name("refusals.yaml").read_text(encoding="utf-8"))
 COMMON = ("run_name=trial", "queue.name=accelerators", "output_dir=gs://my-bucket/trial")
-DATA = {"train-wan": ("data.path=gs://my-bucket/clips",)}
+DATA = {name: ("data.path=gs://my-bucket/clips",) for name in recipe_names() if not name.startswith("generate-")}
 """What a recipe leaves to its user."""
 
 ALONE_AND_JOINED = {(each.machine_type, each.hosts > 1): each for each in all_slices()}
