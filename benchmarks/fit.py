@@ -70,18 +70,15 @@ def compile_step(job: DiffusionJob) -> "jax.stages.Compiled | None":
     import jax
     from jax.experimental import topologies
 
-    from mdctl.models.family import find_family
     from mdctl.parallel.mesh import make_mesh
 
     spec, video = job.spec, job.spec.video
     chips = f"{spec.resolved_slice.generation}:{spec.resolved_slice.topology_label}"
     several = {"num_slices": spec.num_slices} if spec.num_slices > 1 else {}
     topology = topologies.get_topology_desc(chips, "tpu", **several)
-    model = spec.catalogue_model
-    family = find_family(model)
     mesh = make_mesh(spec.layout, topology.devices)
     lower = lower_denoising if spec.task == "generate" else lower_training
-    lowered = lower(spec, mesh, family.latent_shape(model, PixelShape(video.frames, video.height, video.width)))
+    lowered = lower(spec, mesh, spec.catalogue_model.latent_shape(PixelShape(video.frames, video.height, video.width)))
     try:
         return lowered.compile()
     except jax.errors.JaxRuntimeError as error:

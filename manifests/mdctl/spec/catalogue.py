@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
 from mdctl.spec.errors import SpecError
-from mdctl.spec.shapes import PixelShape, Strides
+from mdctl.spec.shapes import LatentShape, PixelShape, Strides
 
 
 class Distilled(NamedTuple):
@@ -62,7 +62,11 @@ class CatalogueModel:
 
     def tokens(self, shape: PixelShape) -> int:
         """Return the length of the transformer's sequence for one video."""
-        return shape.latent(self.vae, self.latent_channels).patches(self.patch).tokens
+        return self.latent_shape(shape).patches(self.patch).tokens
+
+    def latent_shape(self, pixels: PixelShape) -> LatentShape:
+        """Return the geometry of a video's latents, or a picture's."""
+        return pixels.latent(self.vae, self.latent_channels)
 
 
 def _wan21(name: str, weights: str | None, num_heads: int) -> CatalogueModel:

@@ -128,7 +128,7 @@ def open_sampling(spec: JobSpec, repository: Path, denoiser: Denoiser, sampler: 
     """Return what makes samples of a network."""
     family, size = find_family(spec.catalogue_model), made_size(spec)
     guidance = Guidance(spec.sampling.guidance, spec.sampling.guidance_rescale)
-    shape = family.latent_shape(spec.catalogue_model, size)
+    shape = spec.catalogue_model.latent_shape(size)
     loras = open_loras(spec.model, denoiser, family.text, repository)
     denoise = loras.over(denoiser.denoise)
     return OpenSampling(

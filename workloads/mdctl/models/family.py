@@ -1,8 +1,8 @@
 """The one joint between model families and the rest: a value that training, sampling and storage take.
 
-A family says what its networks were trained to undo and how they are sampled, which geometry its latents have, how
-prompts become conditioning and pixels become latents, and gives the denoiser as plain functions over a tree of
-parameters. Adding a family is adding a folder and a line in `FAMILIES`.
+A family says what its networks were trained to undo and how they are sampled, how prompts become conditioning and
+pixels become latents, and gives the denoiser as plain functions over a tree of parameters. Adding a family is adding a
+folder and a line in `FAMILIES`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ from mdctl.parallel.rules import ParameterLayout
 from mdctl.spec.buckets import Size
 from mdctl.spec.catalogue import CatalogueModel
 from mdctl.spec.sampling import Sampling
-from mdctl.spec.shapes import LatentShape, PixelShape
+from mdctl.spec.shapes import LatentShape
 
 TextConditioning = Mapping[str, Float32[Array, "B ..."]]
 """What prompts become: arrays with the prompts as leading dim."""
@@ -160,7 +160,6 @@ class Family:
 
     process: Callable[[CatalogueModel, Path | None], Process]
     sampler: Callable[[CatalogueModel, Sampling, Path], Settled]
-    latent_shape: Callable[[CatalogueModel, PixelShape], LatentShape]
     configure: Callable[[CatalogueModel, Path | None], Any]
     denoiser: Callable[[Any, Execution], Denoiser]
     load_codec: Callable[[Path], Codec]

@@ -29,7 +29,7 @@ def open_network(spec: JobSpec, mesh: Mesh) -> Network:
     if needs_repository(spec):
         assert spec.weights is not None
         repository = local_repository(spec.weights, spec.model.revision)
-    latents = family.latent_shape(spec.catalogue_model, trained_size(spec))
+    latents = spec.catalogue_model.latent_shape(trained_size(spec))
     program = make_training_program(spec, mesh, latents, repository)
     return Network(family=family, program=program, latents=latents, repository=repository)
 

@@ -38,7 +38,6 @@ from mdctl.parallel.execution import Execution
 from mdctl.parallel.precision import full_precision
 from mdctl.spec.catalogue import CatalogueModel
 from mdctl.spec.sampling import Sampling
-from mdctl.spec.shapes import LatentShape, PixelShape
 
 CONFIGS: Mapping[str, Callable[[], UNetConfig]] = {
     "sd1.5": UNetConfig.sd15,
@@ -74,11 +73,6 @@ def sampler(model: CatalogueModel, sampling: Sampling, repository: Path) -> Sett
         name, undone, sampling.steps, replace(scheduler.stepping, spacing=spacing), sampling.begins_at
     )
     return Settled(made, {"sampler": name, "spacing": spacing})
-
-
-def latent_shape(model: CatalogueModel, pixels: PixelShape) -> LatentShape:
-    """Return the geometry of a picture's latents."""
-    return pixels.latent(model.vae, model.latent_channels)
 
 
 def configure(model: CatalogueModel, repository: Path | None) -> UNetConfig:
@@ -153,7 +147,6 @@ def is_told_sizes(cfg: UNetConfig) -> bool:
 FAMILY = Family(
     process=process,
     sampler=sampler,
-    latent_shape=latent_shape,
     configure=configure,
     denoiser=make_denoiser,
     load_codec=load_codec,

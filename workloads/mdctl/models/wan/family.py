@@ -28,7 +28,6 @@ from mdctl.parallel.execution import Execution
 from mdctl.parallel.precision import full_precision
 from mdctl.spec.catalogue import CatalogueModel
 from mdctl.spec.sampling import Sampling
-from mdctl.spec.shapes import LatentShape, PixelShape
 
 CONFIGS: Mapping[str, Callable[[], WanConfig]] = {
     "wan2.1-t2v-14b": WanConfig.t2v_14b,
@@ -50,11 +49,6 @@ def sampler(model: CatalogueModel, sampling: Sampling, repository: Path) -> Sett
     name = sampling.sampler or own_sampler(repository)
     shift = flow_shift(repository) if sampling.shift is None else sampling.shift
     return Settled(flow_sampler(name, sampling.steps, shift, sampling.begins_at), {"sampler": name, "shift": shift})
-
-
-def latent_shape(model: CatalogueModel, pixels: PixelShape) -> LatentShape:
-    """Return the geometry of a video's latents."""
-    return pixels.latent(model.vae, model.latent_channels)
 
 
 def configure(model: CatalogueModel, repository: Path | None) -> WanConfig:
@@ -110,7 +104,6 @@ def load_text(repository: Path, dtype: DTypeLike) -> TextEncode:
 FAMILY = Family(
     process=process,
     sampler=sampler,
-    latent_shape=latent_shape,
     configure=configure,
     denoiser=make_denoiser,
     load_codec=load_codec,
