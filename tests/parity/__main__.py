@@ -25,9 +25,18 @@ def main() -> int:
         if stale:
             print(f"committed arrays are not what the references make: {', '.join(stale)}", file=sys.stderr)
             return 1
+        round_trip(Path(folder) / "round_trip")
         tests = [str(path) for path in sorted(HERE.parent.rglob("test_parity.py"))]
         environment = {**os.environ, "MDCTL_PARITY_DATA": folder}
         return subprocess.run([sys.executable, "-m", "pytest", *tests], env=environment, check=False).returncode
+
+
+def round_trip(folder: Path) -> None:
+    """Have mdctl load what the libraries save, and the libraries what mdctl saves of it."""
+    theirs, ours = HERE / "round_trip" / "theirs.py", HERE / "round_trip" / "ours.py"
+    subprocess.run([PYTHON, theirs, "write", folder], check=True)
+    subprocess.run([sys.executable, ours, folder], check=True)
+    subprocess.run([PYTHON, theirs, "read", folder], check=True)
 
 
 def _is_current(folder: Path, name: str) -> bool:
