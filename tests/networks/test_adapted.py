@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +24,7 @@ from tests.lora.pipelines import ARRAYS, QUICKLY, compiled, inputs
 from tests.networks.pipeline import open_denoiser, write_repository
 from tests.parity.arrays import distance
 from tests.parity.tolerances import LAYER
+from tests.training.drawing import drawn
 
 SHAPE = LatentShape(1, 8, 8, 4)
 
@@ -115,16 +115,3 @@ def test_a_checkpoint_holds_the_adapter_alone(adapted: AdaptedDenoiser) -> None:
     kept, left = split(adapted.abstract, adapted.frozen)
     assert (set(kept), set(left)) == ({ADAPTER}, {BASE})
     assert adapted.parts["unet"].at == (BASE,)
-
-
-def drawn(abstract: Any) -> Any:
-    """Return host values for the abstract arguments of a step."""
-    rng = np.random.default_rng(0)
-
-    def draw(leaf: jax.ShapeDtypeStruct) -> jax.Array:
-        whole = np.dtype(leaf.dtype).kind in "iu"
-        values = np.arange(leaf.shape[0]) if whole else rng.normal(size=leaf.shape)
-        placed: jax.Array = jax.device_put(values.astype(leaf.dtype), leaf.sharding)
-        return placed
-
-    return jax.tree.map(draw, abstract)

@@ -9,6 +9,7 @@ from mdctl.spec.job import JobSpec
 from mdctl.spec.shapes import LatentShape
 from mdctl.training.program import TrainingProgram, make_training_program
 from tests.parity.tolerances import GRADIENT
+from tests.training.drawing import drawn
 
 SHAPE = LatentShape(3, 6, 6, 16)  # 27 tokens
 BATCH = 4
@@ -27,19 +28,6 @@ def program(slice_name: str, **axes: int) -> TrainingProgram:
         }
     )
     return make_training_program(spec, make_mesh(spec.layout, jax.devices()[: spec.layout.num_devices]), SHAPE)
-
-
-def drawn(abstract: Any) -> Any:
-    """Return host values for the abstract arguments of a step."""
-    rng = np.random.default_rng(0)
-
-    def draw(leaf: jax.ShapeDtypeStruct) -> jax.Array:
-        whole = np.dtype(leaf.dtype).kind in "iu"
-        values = np.arange(leaf.shape[0]) if whole else rng.normal(size=leaf.shape)
-        placed: jax.Array = jax.device_put(values.astype(leaf.dtype), leaf.sharding)
-        return placed
-
-    return jax.tree.map(draw, abstract)
 
 
 def begun(compiled: TrainingProgram) -> Any:

@@ -55,6 +55,20 @@ def test_latents_have_unit_variance(model: BlockPCA) -> None:
     np.testing.assert_allclose(jnp.std(latents), 1, rtol=1e-4)
 
 
+def test_whitened_each_channel_has_unit_variance() -> None:
+    latents = fit(CLIPS, CONFIG, whiten=True).to_latents(jnp.asarray(CLIPS))
+    np.testing.assert_allclose(jnp.std(latents, axis=(0, 1, 2, 3)), 1, rtol=1e-4)
+
+
+def test_whitened_a_channel_that_does_not_vary_stays_quiet() -> None:
+    plain = np.broadcast_to(CLIPS.mean(axis=(2, 3), keepdims=True), CLIPS.shape)
+    codec = fit(plain, CONFIG, whiten=True)
+    latents = codec.to_latents(jnp.asarray(plain))
+    assert float(jnp.std(latents[..., 0])) == pytest.approx(1, abs=0.01)
+    assert float(jnp.abs(latents[..., -1]).max()) < 1e-2
+    np.testing.assert_allclose(codec.to_pixels(latents), plain, atol=1e-5)
+
+
 def test_decoding_is_the_nearest_that_its_latents_can_do(model: BlockPCA) -> None:
     decoded = model.to_pixels(model.to_latents(jnp.asarray(CLIPS)))
     assert float(jnp.abs(decoded - CLIPS).mean()) < 0.03

@@ -124,7 +124,7 @@ def _write_all_but_text(
     for name, config in configs.items():
         write_whole(folder / name, f"{json.dumps(config, indent=2)}\n".encode())
     pixels = np.stack([to_model(picture) for picture in pictures_N1HWC])
-    block_pca.save(block_pca.fit(pixels, CODEC), folder / "vae")
+    block_pca.save(block_pca.fit(pixels, CODEC, whiten=True), folder / "vae")
 
 
 MODEL_INDEX = {

@@ -7,8 +7,9 @@ the mean m of such blocks, and as columns of P the first eigenvectors of their c
     z = P^T (x - m) / s            (1)  encode
     x' = P z s + m                 (2)  decode
 
-where one scale s, the same for both kinds of block, gives all latents together unit variance. P is orthonormal, so that
-a distance between latents is a distance between pixels, times s.
+where s, the same for both kinds of block, is one scale that gives all latents together unit variance: P is orthonormal,
+and a distance between latents is a distance between pixels, times s. Or s is a scale for each channel, and each channel
+has unit variance (whitened): a denoiser learns the later channels as well, which noise otherwise drowns.
 
 Letters: B videos, T frames, H height, W width; t h w the same of latents; C channels; X values of a block.
 """
@@ -23,6 +24,9 @@ from jaxtyping import Array, Float
 from mdctl.models.block_pca.config import BlockPCAConfig
 from mdctl.spec.shapes import Strides
 
+FLAT = 1e-3
+"""The least scale of a channel, of the largest."""
+
 
 class BlockPCA(nnx.Module):
     """Pixels to latents and back by one matrix per kind of block, in float32; empty until `fit` or `load` fills it."""
@@ -32,7 +36,7 @@ class BlockPCA(nnx.Module):
         block = 3 * cfg.spatial_stride**2
         self.first = Basis(block, cfg.latent_channels)
         self.rest = Basis(cfg.temporal_stride * block, cfg.latent_channels)
-        self.scale = nnx.Param(jnp.ones((), jnp.float32))
+        self.scale = nnx.Param(jnp.ones((cfg.latent_channels,), jnp.float32))
 
     @property
     def strides(self) -> Strides:
@@ -48,11 +52,11 @@ class BlockPCA(nnx.Module):
         """Encode by (1); T is 1 + 4n."""
         first, rest = cut(pixels_BTHWC.astype(jnp.float32), self.strides)
         latents = jnp.concatenate([self.first.project(first), self.rest.project(rest)], axis=1)
-        return latents / self.scale[...]
+        return latents / self.scale[...][None, None, None, None]
 
     def to_pixels(self, latents_BTHWC: Float[Array, "B t h w C"]) -> Float[Array, "B T H W 3"]:
         """Decode by (2)."""
-        latents = latents_BTHWC.astype(jnp.float32) * self.scale[...]
+        latents = latents_BTHWC.astype(jnp.float32) * self.scale[...][None, None, None, None]
         return paste(self.first.rebuild(latents[:, :1]), self.rest.rebuild(latents[:, 1:]), self.strides)
 
 
@@ -72,10 +76,10 @@ class Basis(nnx.Module):
         return coordinates @ self.directions[...].T + self.mean[...][None, None, None, None]
 
 
-def fit(clips_NTHWC: Float[np.ndarray, "N T H W 3"], cfg: BlockPCAConfig) -> BlockPCA:
+def fit(clips_NTHWC: Float[np.ndarray, "N T H W 3"], cfg: BlockPCAConfig, *, whiten: bool = False) -> BlockPCA:
     """Fit a codec to clips in [-1, 1], all of one shape with T = 1 + 4n > 1; the same clips give the same codec.
 
-    With a temporal stride of 1, T may be 1 as well.
+    `whiten` gives each channel a scale of its own. With a temporal stride of 1, T may be 1 as well.
     """
     kinds = [rearrange(blocks, "n t h w x -> (n t h w) x") for blocks in cut(clips_NTHWC, cfg.strides)]
     if cfg.temporal_stride == 1:
@@ -85,8 +89,15 @@ def fit(clips_NTHWC: Float[np.ndarray, "N T H W 3"], cfg: BlockPCAConfig) -> Blo
     model = BlockPCA(cfg)
     for basis, (mean, directions) in zip((model.first, model.rest), bases, strict=True):
         basis.mean[...], basis.directions[...] = jnp.asarray(mean, jnp.float32), jnp.asarray(directions, jnp.float32)
-    model.scale[...] = jnp.asarray(latents.std(), jnp.float32)
+    scale = each(latents) if whiten else np.full(cfg.latent_channels, latents.std())
+    model.scale[...] = jnp.asarray(scale, jnp.float32)
     return model
+
+
+def each(latents: Float[np.ndarray, "R C"]) -> Float[np.ndarray, " C"]:
+    """Return the scale of each channel; what hardly varies keeps a scale that it stays small by."""
+    scales: np.ndarray = latents.std(axis=0)
+    return np.maximum(scales, FLAT * scales.max())
 
 
 def principal(rows: Float[np.ndarray, "R X"], count: int) -> tuple[np.ndarray, np.ndarray]:
