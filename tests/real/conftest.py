@@ -17,7 +17,7 @@ from tests.cluster.plane.build import cache
 from tests.real import bucket
 from tests.real.__main__ import DEFAULT
 from tests.real.cluster import RealCluster, down, up
-from tests.real.jobs import Jobs, client
+from tests.real.jobs import Jobs, bucket_of, client
 from tests.real.training import EVALUATION, training
 
 
@@ -98,10 +98,3 @@ def undisturbed(namespace_of_jobs, demo, runs):
     namespace_of_jobs.submit(*training(demo, output), *EVALUATION, name="undisturbed")
     namespace_of_jobs.completed("undisturbed")
     return "undisturbed", output
-
-
-def bucket_of(name):
-    """Return a bucket as `gs://name`, where it is not there after making it."""
-    if not client().bucket(name).exists():
-        client().create_bucket(name)
-    return f"gs://{name}"

@@ -163,6 +163,13 @@ def names_in(location: str) -> list[str]:
     return sorted(each.name.removeprefix(f"{path}/") for each in found)
 
 
+def bucket_of(name: str) -> str:
+    """Return a bucket as `gs://name`, where it is not there after making it."""
+    if not client().bucket(name).exists():
+        client().create_bucket(name)
+    return f"gs://{name}"
+
+
 def client() -> storage.Client:
     """Return a client of the bucket's emulator; the variables that name it are set for the whole test."""
     return storage.Client()
