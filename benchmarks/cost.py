@@ -29,6 +29,7 @@ class Chip:
 
 CHIPS: Mapping[str, Chip] = {
     "v5p": Chip(flops_per_second=458.8e12, clock=1.75e9, memory_share=1.0 / 2.77, wire=180e9),
+    "v6e": Chip(flops_per_second=917.5e12, clock=1.75e9, memory_share=0.66 / 1.64, wire=180e9),
 }
 
 

@@ -157,15 +157,15 @@ def report_time(job: DiffusionJob, text: str) -> None:
         return
     chip = CHIPS[generation]
     cost = judge(text, chip)
-    print("\none step                    s")
-    print(f"  {'products':<24}{cost.dots:7.2f}")
-    print(f"  {'memory-bound':<24}{cost.memory:7.2f}")
+    print("\none step                      s")
+    print(f"  {'products':<24}{cost.dots:9.3f}")
+    print(f"  {'memory-bound':<24}{cost.memory:9.3f}")
     for name, seconds in cost.kernels.items():
-        print(f"  {name:<24}{seconds:7.2f}  at {KERNELS[name].share:.0%} of the peak")
+        print(f"  {name:<24}{seconds:9.3f}  at {KERNELS[name].share:.0%} of the peak")
     for name, size in cost.wire.items():
-        print(f"  {name:<24}{size / chip.wire:7.2f}  {size / GIB:.1f} GiB sent")
+        print(f"  {name:<24}{size / chip.wire:9.3f}  {size / GIB:.1f} GiB sent")
     low, middle, high = cost.band(chip)
-    print(f"  LOW {low:.1f}   MID {middle:.1f}   HIGH {high:.1f}")
+    print(f"  LOW {low:.3f}   MID {middle:.3f}   HIGH {high:.3f}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from etils import epath
 
 from mdctl.data.cache import Cache, Share
-from mdctl.data.files import folder_digest, write_whole
+from mdctl.data.files import content_digest, write_whole
 from mdctl.data.folder import FolderSource, folder_dataset
 from mdctl.data.index import index_folder, read_clip
 from mdctl.data.prompts import Prompt, read_prompts
@@ -124,7 +124,7 @@ def test_prompts_come_from_a_bucket(bucket):
 
 
 def test_a_folder_of_weights_has_the_same_digest_in_a_bucket(clips, here):
-    assert folder_digest(epath.Path(clips)) == folder_digest(here)
+    assert content_digest(epath.Path(clips)) == content_digest(here)
 
 
 @pytest.mark.parametrize("place", ["gs://nobodys-bucket/clips", "nothing"])

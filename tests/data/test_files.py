@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mdctl.data.files import digest, folder_digest, write_whole
+from mdctl.data.files import content_digest, digest, write_whole
 from mdctl.spec.errors import OutputError
 
 
@@ -45,11 +45,13 @@ def test_digests_tell_sequences_apart() -> None:
     assert digest("é") == digest("é".encode())
 
 
-def test_a_folder_digest_names_files_and_contents(tmp_path: Path) -> None:
+def test_a_content_digest_names_files_and_contents(tmp_path: Path) -> None:
     def folder(number: int, **files: str) -> str:
         for name, content in files.items():
             write_whole(tmp_path / str(number) / name, content.encode())
-        return folder_digest(tmp_path / str(number))
+        return content_digest(tmp_path / str(number))
 
     assert folder(0, a="1", b="2") == folder(1, b="2", a="1")
     assert len({folder(0), folder(2, a="1", b="3"), folder(3, a="1", c="2"), folder(4, a="1")}) == 4
+    alone = {content_digest(tmp_path / place) for place in ("0/a", "1/a", "0/b", "4/a")}
+    assert len(alone) == 2

@@ -137,7 +137,7 @@ class Family:
     def load_codec(self, repository):
         return SimpleNamespace(encode=lambda videos: videos[:, :, :2, :2])
 
-    def text_folders(self, repository):
+    def text_sources(self, repository):
         return ("text_encoder", "tokenizer")
 
     def load_text(self, repository, dtype):
@@ -180,7 +180,7 @@ def open_data(tmp_path):
         preparation = Preparation(peers=Peers(), watchdog=notes, patience=9.0, show=lambda *piece: None)
         denoiser = SimpleNamespace(
             load_text=family.load_text,
-            text_folders=family.text_folders,
+            text_sources=family.text_sources,
             framing=framing,
             told=frozenset() if framing is None else frozenset(framing(neutral(Size(1, 1)))),
             pictures={},

@@ -54,9 +54,11 @@ def files_under(folder: Any) -> Iterator[Any]:
             yield path
 
 
-def folder_digest(folder: epath.PathLike) -> str:
-    """Return the digest of all that a folder holds: the fingerprint of a model's weights."""
-    root: Any = epath.Path(folder)
+def content_digest(place: epath.PathLike) -> str:
+    """Return the digest of a file, or of all that a folder holds: the fingerprint of a model's weights."""
+    root: Any = epath.Path(place)
+    if not root.is_dir():
+        return digest(_file_digest(root))
     files = files_under(root)
     return digest(*(part for file in files for part in (str(file.relative_to(root)), _file_digest(file))))
 

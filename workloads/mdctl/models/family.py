@@ -86,7 +86,7 @@ class Denoiser:
     `conditioning` gives the arrays of a batch of so many samples: what `load_text` makes of prompts, and what `framing`
     tells of how a picture was scaled and cut; beside these a batch has `pictures` to follow, in [0, 1], each with the
     number of its pixels that stand for a latent each way. `load_text` takes the dtype in which encoders are held and
-    compute; what it gives is float32 in any case, and depends on the folders `text_folders` of the repository.
+    compute; what it gives is float32 in any case, and depends on `text_sources`, folders and files of the repository.
     """
 
     denoise: Denoise
@@ -101,7 +101,7 @@ class Denoiser:
     conditioning: Callable[[int], Mapping[str, jax.ShapeDtypeStruct]]
     framing: Framed
     load_text: Callable[[Path, DTypeLike], TextEncode]
-    text_folders: Callable[[Path], Sequence[str]]
+    text_sources: Callable[[Path], Sequence[str]]
     frozen: frozenset[str] = frozenset()
     pictures: Mapping[str, int] = field(default_factory=dict)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from mdctl.data.files import folder_digest
+from mdctl.data.files import content_digest
 from mdctl.data.folder import LATENTS, MEAN, STD, Encoders
 from mdctl.models.codec import Codec
 from mdctl.models.family import Denoiser, Family, TextConditioning
@@ -30,7 +30,7 @@ class RepositoryEncoders:
             text=self._captions,
             pixels_fingerprint=f"{vae}/moments" if draws else vae,
             text_fingerprint="/".join(
-                [*map(self._fingerprint, self._denoiser.text_folders(self._repository)), self._dtype]
+                [*map(self._fingerprint, self._denoiser.text_sources(self._repository)), self._dtype]
             ),
         )
 
@@ -60,9 +60,9 @@ class RepositoryEncoders:
             return self._codec
 
     def _fingerprint(self, part: str) -> str:
-        folder = self._repository / part
-        if not folder.is_dir():
+        place = self._repository / part
+        if not place.exists():
             raise WeightsError(
-                f"{self._repository}: there is no {part}/ in it; name a whole repository in model.weights"
+                f"{self._repository}: there is no {part} in it; name a whole repository in model.weights"
             )
-        return folder_digest(folder)
+        return content_digest(place)

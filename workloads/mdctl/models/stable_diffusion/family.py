@@ -29,7 +29,7 @@ from mdctl.models.family import Denoiser, Family, Settled, decay_kernels
 from mdctl.models.published import as_named
 from mdctl.models.scheduler import own_sampler, read_variance_preserving
 from mdctl.models.stable_diffusion.control import RESIDUALS, added, open_control
-from mdctl.models.stable_diffusion.text import load_text, open_text, text_folders
+from mdctl.models.stable_diffusion.text import load_text, open_text, text_sources
 from mdctl.models.unet.config import NUM_SIZES, UNetConfig
 from mdctl.models.unet.modeling import UNet
 from mdctl.models.unet.sharding import LAYOUT
@@ -119,7 +119,7 @@ def make_denoiser(cfg: UNetConfig, execution: Execution) -> Denoiser:
         conditioning=partial(conditioning, cfg),
         framing=partial(framing, cfg),
         load_text=load_text,
-        text_folders=text_folders,
+        text_sources=text_sources,
     )
 
 

@@ -32,6 +32,7 @@ from mdctl.storage.tensors import read_json
 
 FIRST, SECOND = "text_encoder", "text_encoder_2"
 TOKENIZERS = {FIRST: "tokenizer", SECOND: "tokenizer_2"}
+INDEX = "model_index.json"
 SAID = "said"
 """1 for a prompt, 0 where there is none and zeros stand for it."""
 
@@ -86,9 +87,11 @@ def encoders_of(repository: Path) -> tuple[str, ...]:
     return (FIRST, SECOND) if (repository / SECOND).is_dir() else (FIRST,)
 
 
-def text_folders(repository: Path) -> tuple[str, ...]:
-    """Return the folders that text conditioning depends on."""
-    return tuple(folder for part in encoders_of(repository) for folder in (part, TOKENIZERS[part]))
+def text_sources(repository: Path) -> tuple[str, ...]:
+    """Return the folders and files that text conditioning depends on."""
+    parts = encoders_of(repository)
+    folders = tuple(folder for part in parts for folder in (part, TOKENIZERS[part]))
+    return (*folders, INDEX) if SECOND in parts else folders
 
 
 def _split(cfg: clip.CLIPTextConfig, execution: Execution) -> tuple[Any, Params]:
@@ -116,7 +119,7 @@ def _tokenize(repository: Path, configs: Mapping[str, clip.CLIPTextConfig], prom
     }
     if SECOND not in configs:
         return arrays
-    zeros = read_json(repository / "model_index.json").get("force_zeros_for_empty_prompt", True)
+    zeros = read_json(repository / INDEX).get("force_zeros_for_empty_prompt", True)
     return {**arrays, SAID: jnp.array([bool(prompt) or not zeros for prompt in prompts], jnp.float32)}
 
 

@@ -91,7 +91,7 @@ def make_denoiser(cfg: WanConfig, execution: Execution) -> Denoiser:
         conditioning=lambda batch: {"text": jax.ShapeDtypeStruct((batch, LENGTH, cfg.text_dim), jnp.float32)},
         framing=lambda framing: {},
         load_text=load_text,
-        text_folders=lambda repository: ("text_encoder", "tokenizer"),
+        text_sources=lambda repository: ("text_encoder", "tokenizer"),
     )
 
 
