@@ -54,8 +54,9 @@ def main(folder: Path, case: str, how: str) -> None:
     else:
         model = kind(**config)
         model.save_pretrained(folder)
-    run = torch.compile(model.decode if case == "vae" else model) if how == "compiled" else None
-    run = run or (model.decode if case == "vae" else model)
+    run = model.decode if case == "vae" else model
+    if how == "compiled":
+        run = torch.compile(run)
     latents = torch.randn(1 if case == "vae" else BATCH, 4, SIDES[case], SIDES[case])
     noise, time_B = torch.randn_like(latents), torch.full((len(latents),), 500.0)
     inputs = [latents] if case == "vae" else [latents, time_B, torch.randn(BATCH, 77, model.config.cross_attention_dim)]

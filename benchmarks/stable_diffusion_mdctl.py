@@ -40,10 +40,19 @@ def main(folder: Path, case: str) -> None:
     answer({case: make(folder, SIDES[case])})
 
 
+def waiting(run: Callable[[], jax.Array]) -> Callable[[], None]:
+    """Return what computes an array, and waits for it."""
+
+    def step() -> None:
+        jax.block_until_ready(run())
+
+    return step
+
+
 def decoding(folder: Path, side: int) -> Callable[[], None]:
     codec = as_codec(autoencoder_kl.load(folder, jnp.float32))
     latents = jax.random.normal(jax.random.key(0), (1, 1, side, side, 4))
-    return lambda: jax.block_until_ready(codec.decode(latents)) and None
+    return waiting(lambda: codec.decode(latents))
 
 
 def denoising(folder: Path, side: int) -> Callable[[], None]:
@@ -55,7 +64,7 @@ def denoising(folder: Path, side: int) -> Callable[[], None]:
     null = {name: array[0] for name, array in given.items()}
     latents = jax.random.normal(jax.random.key(0), (BATCH // 2, 1, side, side, 4))
     run = jax.jit(guided(denoiser.denoise, null, Guidance(7.5)))
-    return lambda: jax.block_until_ready(run(params, latents, jnp.full(BATCH // 2, 500.0), given)) and None
+    return waiting(lambda: run(params, latents, jnp.full(BATCH // 2, 500.0), given))
 
 
 def training(folder: Path, side: int) -> Callable[[], None]:
