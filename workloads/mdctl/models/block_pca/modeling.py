@@ -96,8 +96,9 @@ def fit(clips_NTHWC: Float[np.ndarray, "N T H W 3"], cfg: BlockPCAConfig, *, whi
 
 def each(latents: Float[np.ndarray, "R C"]) -> Float[np.ndarray, " C"]:
     """Return the scale of each channel; what hardly varies keeps a scale that it stays small by."""
-    scales: np.ndarray = latents.std(axis=0)
-    return np.maximum(scales, FLAT * scales.max())
+    loudness = latents.std(axis=0)
+    scales: np.ndarray = np.maximum(loudness, FLAT * loudness.max())
+    return scales
 
 
 def principal(rows: Float[np.ndarray, "R X"], count: int) -> tuple[np.ndarray, np.ndarray]:
