@@ -161,7 +161,7 @@ def report_time(job: DiffusionJob, text: str) -> None:
     print(f"  {'products':<24}{cost.dots:9.3f}")
     print(f"  {'memory-bound':<24}{cost.memory:9.3f}")
     for name, seconds in cost.kernels.items():
-        print(f"  {name:<24}{seconds:9.3f}  at {KERNELS[name].share:.0%} of the peak")
+        print(f"  {name:<24}{seconds:9.3f}  at {KERNELS[name].share:.0%} of the peak, as counted on v5p")
     for name, size in cost.wire.items():
         print(f"  {name:<24}{size / chip.wire:9.3f}  {size / GIB:.1f} GiB sent")
     low, middle, high = cost.band(chip)

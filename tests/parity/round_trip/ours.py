@@ -37,6 +37,6 @@ def save_wan(theirs: Path, ours: Path) -> None:
 
 if __name__ == "__main__":
     root = Path(sys.argv[1])
-    for name in ("sd1", "sd2", "sdxl"):
-        save_stable_diffusion(root / "theirs" / name, root / "ours" / name)
+    for theirs in sorted((root / "theirs").glob("sd*")):
+        save_stable_diffusion(theirs, root / "ours" / theirs.name)
     save_wan(root / "theirs" / "wan", root / "ours" / "wan")
