@@ -100,6 +100,10 @@ cluster-real-down: $(TEST) ## stop it, and leave nothing of it
 test-real: $(TEST) ## jobs from end to end, in real pods on real nodes
 	$(RUN)pytest -m real tests/real
 
+.PHONY: test-gpu
+test-gpu: ## on an NVIDIA GPU, with a python that has jax[cuda12]: the GPU paths, then every comparison of a network
+	MDCTL_TEST_PLATFORMS=cuda,cpu $(or $(PYTHON),.venv-gpu/bin/python) -m pytest -m gpu tests/gpu
+
 .PHONY: test-cluster
 test-cluster: $(TEST) ## every case on the test cluster: all slices, all ways of failing
 	$(RUN)pytest -m 'not heavy and not real' -n 2 tests/cluster

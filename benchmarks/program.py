@@ -7,14 +7,15 @@ from pathlib import Path
 from mdctl.runtime.supervisor import HUGE_PAGES
 
 HERE = Path(__file__).parent
-PEER_PYTHON = HERE.parent / ".venv-parity" / "bin" / "python"
+PEER_PYTHON = Path(os.environ.get("PEER_PYTHON", HERE.parent / ".venv-parity" / "bin" / "python"))
 
 
 class Program:
     """A process that takes a step when it is told to, and says how long that took."""
 
-    def __init__(self, python: Path, script: str, *arguments: str) -> None:
-        environment = {**HUGE_PAGES, **os.environ, "JAX_PLATFORMS": "cpu"}
+    def __init__(self, python: Path, script: str, *arguments: str, platforms: str = "cpu") -> None:
+        sharing = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # of a GPU's memory, with the others
+        environment = {**HUGE_PAGES, **sharing, **os.environ, "JAX_PLATFORMS": platforms}
         command = [str(python), str(HERE / script), *arguments]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment

@@ -1,15 +1,18 @@
 """The peer of benchmarks/stable_diffusion.py: one step of diffusers on torch, at each line read from stdin.
 
-    python benchmarks/stable_diffusion_diffusers.py FOLDER CASE eager|compiled
+    python benchmarks/stable_diffusion_diffusers.py FOLDER CASE eager|compiled [cpu|gpu]
 
 writes the model to FOLDER if it is not there, or loads it, says "ready", and then answers the case's name with seconds.
+Everything is float32 on a CPU; on a GPU what is not trained is bfloat16, and training runs under autocast to it.
 """
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from stable_diffusion_sizes import BATCH, SIDES
 from turns import answer
 
 SD15 = {"sample_size": 64, "cross_attention_dim": 768}
@@ -40,42 +43,46 @@ MODELS = {
     "train": (UNet2DConditionModel, MIDDLE),
     "vae": (AutoencoderKL, VAE),
 }
-SIDES = {"sd15": 64, "sdxl": 64, "train": 32, "vae": 64}
-"""Of the latents."""
-BATCH = 2
 
 
-def main(folder: Path, case: str, how: str) -> None:
+def main(folder: Path, case: str, how: str, where: str = "cpu") -> None:
     torch.manual_seed(0)
     torch.set_num_threads(2)
+    batch, side = 1 if case == "vae" else BATCH[where], SIDES[where][case]
+    device = "cuda" if where == "gpu" else "cpu"
+    dtype = torch.bfloat16 if where == "gpu" and case != "train" else torch.float32
     kind, config = MODELS[case]
     if (folder / "config.json").exists():
         model = kind.from_pretrained(folder)
     else:
         model = kind(**config)
         model.save_pretrained(folder)
+    model.to(device, dtype)
     run = model.decode if case == "vae" else model
     if how == "compiled":
         run = torch.compile(run)
-    latents = torch.randn(1 if case == "vae" else BATCH, 4, SIDES[case], SIDES[case])
-    noise, time_B = torch.randn_like(latents), torch.full((len(latents),), 500.0)
-    inputs = [latents] if case == "vae" else [latents, time_B, torch.randn(BATCH, 77, model.config.cross_attention_dim)]
-    added = {"text_embeds": torch.randn(BATCH, 1280), "time_ids": torch.full((BATCH, 6), 512.0)}
+    placed = {"device": device, "dtype": dtype}
+    latents = torch.randn(batch, 4, side, side, **placed)
+    noise, time_B = torch.randn_like(latents), torch.full((batch,), 500.0, device=device)
+    text = [] if case == "vae" else [time_B, torch.randn(batch, 77, model.config.cross_attention_dim, **placed)]
+    added = {"text_embeds": torch.randn(batch, 1280, **placed), "time_ids": torch.full((batch, 6), 512.0, **placed)}
     more = {"added_cond_kwargs": added} if case == "sdxl" else {}
 
     @torch.no_grad()
     def forward() -> None:
-        run(*inputs, **more).sample.sum().item()
+        run(latents, *text, **more).sample.sum().item()
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01) if case == "train" else None
 
     def train() -> None:
         assert optimizer is not None
         optimizer.zero_grad(set_to_none=True)
-        prediction = run((latents + noise) / 2, *inputs[1:]).sample
-        torch.nn.functional.mse_loss(prediction, noise).backward()
+        with torch.autocast("cuda", torch.bfloat16) if where == "gpu" else nullcontext():
+            prediction = run((latents + noise) / 2, *text).sample
+        torch.nn.functional.mse_loss(prediction.float(), noise).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        latents.sum().item()
 
     answer({case: train if case == "train" else forward})
 

@@ -1,8 +1,9 @@
 """Our side of benchmarks/stable_diffusion.py: one step of mdctl's Stable Diffusion at each line read from stdin.
 
-    python benchmarks/stable_diffusion_mdctl.py FOLDER CASE
+    python benchmarks/stable_diffusion_mdctl.py FOLDER CASE [cpu|gpu]
 
-loads the model that the peer wrote to FOLDER, says "ready", and then answers the case's name with seconds.
+loads the model that the peer wrote to FOLDER, says "ready", and then answers the case's name with seconds. Everything is
+float32 on a CPU; on a GPU activations are bfloat16, and so are the weights of what is not trained.
 """
 
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+from stable_diffusion_sizes import BATCH, SIDES
 from turns import answer
 
 from mdctl.diffusion.guidance import Guidance, guided
@@ -21,7 +23,11 @@ from mdctl.models.family import decay_kernels
 from mdctl.models.stable_diffusion.family import conditioning, make_denoiser
 from mdctl.models.unet.config import UNetConfig
 from mdctl.models.weights import load, read_config
+from mdctl.parallel.choice import make_execution
 from mdctl.parallel.execution import Execution
+from mdctl.parallel.mesh import make_mesh
+from mdctl.spec.job import JobSpec
+from mdctl.spec.model import AttentionSpec, Dtype
 from mdctl.spec.training import Objective, Optimizer, Schedule
 from mdctl.training.learning_rate import make_learning_rate
 from mdctl.training.objective import make_loss
@@ -29,15 +35,28 @@ from mdctl.training.optimizer import AdamW
 from mdctl.training.state import init_state
 from mdctl.training.step import make_train_step
 
-SIDES = {"sd15": 64, "sdxl": 64, "train": 32, "vae": 64}
-"""Of the latents."""
-BATCH = 2
 
-
-def main(folder: Path, case: str) -> None:
+def main(folder: Path, case: str, where: str = "cpu") -> None:
     jax.config.update("jax_numpy_dtype_promotion", "strict")
-    make = {"vae": decoding, "train": training}.get(case, denoising)
-    answer({case: make(folder, SIDES[case])})
+    side, batch = SIDES[where][case], BATCH[where]
+    if case == "vae":
+        answer({case: decoding(folder, side)})
+    elif case == "train":
+        answer({case: training(folder, side, batch, execution(where, "float32"))})
+    else:
+        answer({case: denoising(folder, side, batch, execution(where, "bfloat16"))})
+
+
+def execution(where: str, weights: Dtype) -> Execution:
+    """Return float32 on the CPU, or what a recipe has on a GPU, with weights of that type."""
+    if where == "cpu":
+        return Execution.plain()
+    alone = JobSpec.model_validate(
+        {"task": "generate", "slice": "h100-1", "model": {"name": "sdxl", "weights": "none"}}
+    )
+    attention = AttentionSpec(kernel="cudnn", flash_min_seq_length=1024)
+    mesh = make_mesh(alone.layout, jax.devices()[:1])
+    return make_execution(mesh, attention=attention, remat="none", dtype="bfloat16", param_dtype=weights)
 
 
 def waiting(run: Callable[[], jax.Array]) -> Callable[[], None]:
@@ -55,31 +74,31 @@ def decoding(folder: Path, side: int) -> Callable[[], None]:
     return waiting(lambda: codec.decode(latents))
 
 
-def denoising(folder: Path, side: int) -> Callable[[], None]:
-    """Return one evaluation with guidance: a sample, and twice the batch."""
+def denoising(folder: Path, side: int, batch: int, execution: Execution) -> Callable[[], None]:
+    """Return one evaluation with guidance: samples, and twice the batch."""
     cfg = UNetConfig.from_published(read_config(folder))
-    denoiser = make_denoiser(cfg, Execution.plain())
+    denoiser = make_denoiser(cfg, execution)
     params = load(denoiser.table, folder, denoiser.abstract)
-    given = {name: jnp.ones(struct.shape) for name, struct in conditioning(cfg, BATCH // 2).items()}
+    given = {name: jnp.ones(struct.shape) for name, struct in conditioning(cfg, batch // 2).items()}
     null = {name: array[0] for name, array in given.items()}
-    latents = jax.random.normal(jax.random.key(0), (BATCH // 2, 1, side, side, 4))
+    latents = jax.random.normal(jax.random.key(0), (batch // 2, 1, side, side, 4))
     run = jax.jit(guided(denoiser.denoise, null, Guidance(7.5)))
-    return waiting(lambda: run(params, latents, jnp.full(BATCH // 2, 500.0), given))
+    return waiting(lambda: run(params, latents, jnp.full(batch // 2, 500.0), given))
 
 
-def training(folder: Path, side: int) -> Callable[[], None]:
+def training(folder: Path, side: int, rows: int, execution: Execution) -> Callable[[], None]:
     cfg = UNetConfig.from_published(read_config(folder))
-    denoiser = make_denoiser(cfg, Execution.plain())
+    denoiser = make_denoiser(cfg, execution)
     optimizer = AdamW(Optimizer(), make_learning_rate(Schedule(), 1e-5, 1000), decay_kernels)
     objective = Objective(caption_dropout=0.0)
-    loss = make_loss(denoiser.denoise, VariancePreserving(), objective, seed=0, shift=1.0, global_batch=BATCH)
+    loss = make_loss(denoiser.denoise, VariancePreserving(), objective, seed=0, shift=1.0, global_batch=rows)
     step = jax.jit(make_train_step(loss, optimizer), donate_argnums=0)
     state = init_state(load(denoiser.table, folder, denoiser.abstract), optimizer, ema=False)
-    text = {name: jnp.ones(struct.shape) for name, struct in conditioning(cfg, BATCH).items()}
+    text = {name: jnp.ones(struct.shape) for name, struct in conditioning(cfg, rows).items()}
     batch = {
-        "latents": jax.random.normal(jax.random.key(0), (BATCH, 1, side, side, 4)),
+        "latents": jax.random.normal(jax.random.key(0), (rows, 1, side, side, 4)),
         "conditioning": text,
-        "rows": jnp.arange(BATCH, dtype=jnp.uint32),
+        "rows": jnp.arange(rows, dtype=jnp.uint32),
     }
     null = {name: array[0] for name, array in text.items()}
 
@@ -92,4 +111,4 @@ def training(folder: Path, side: int) -> Callable[[], None]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -45,13 +45,13 @@ def test_a_daemon_does_not_keep_the_job_from_ending(family):
 
 @pytest.mark.parametrize("machine", GPUS, ids=lambda machine: machine.name)
 def test_one_machine_needs_no_network(machine):
-    single = pod(f"slice={machine.name}:1")
+    single = pod(f"slice={machine.name}:1", "mesh.ici.context=1", "batch.perDevice=1")
     assert not [key for key in single["metadata"]["annotations"] if "gke.io" in key]
     assert "hostPath" not in json.dumps(single)
     assert "NCCL" not in json.dumps(single)
 
 
-@pytest.mark.parametrize("machine", GPUS, ids=lambda machine: machine.name)
+@pytest.mark.parametrize("machine", [machine for machine in GPUS if machine.network], ids=lambda machine: machine.name)
 def test_every_mount_has_its_volume(machine):
     spec = pod(f"slice={machine.name}:2")["spec"]
     volumes = {volume["name"] for volume in spec["volumes"]}
@@ -62,6 +62,12 @@ def test_every_mount_has_its_volume(machine):
 
 def test_two_slices_of_one_machine_talk_over_the_network_too():
     assert "NCCL_NET" in json.dumps(pod("slice=h200-8", "num_slices=2"))
+
+
+def test_machines_without_a_network_talk_over_that_of_the_pod():
+    several = pod("slice=h100-1", "num_slices=2", "mesh.ici.context=1", "batch.perDevice=1")
+    assert several["spec"]["nodeSelector"]["node.kubernetes.io/instance-type"] == "a3-highgpu-1g"
+    assert "NCCL" not in json.dumps(several)
 
 
 def test_receive_threads_stay_on_the_socket_of_their_interface():

@@ -34,6 +34,8 @@ def facts(name):
         ("v5p-4x4x32", "v5p-4x4x32", "4x4x32", 512, 1024, 128, 512),
         ("v4-8192", "v4-8192", "16x16x16", 4096, 8192, 1024, 4096),
         ("v5p-12288", "v5p-12288", "16x16x24", 6144, 12288, 1536, 6144),
+        ("h100-1", "h100-1", None, 1, 1, 1, 1),
+        ("a3-highgpu-4g", "h100-4", None, 4, 4, 1, 4),
         ("h100-8", "h100-8", None, 8, 8, 1, 8),
         ("h100-80gb-8", "h100-8", None, 8, 8, 1, 8),
         ("a3-mega:2", "h100-mega-16", None, 16, 16, 2, 16),
@@ -61,7 +63,9 @@ def test_names_as_people_write_them(written, name, topology, chips, cores, hosts
         ("v6e-2", "nearest: v6e-1 (1x1, 1 chip) and v6e-4 (2x2, 4 chips)"),
         ("v6e-2x2x2", "nearest: v6e-4 (2x2, 4 chips) and v6e-16 (4x4, 16 chips)"),
         ("ct6e-standard-8t:2", "nearest: v6e-8 (2x4, 8 chips)"),
-        ("h100-4", "nearest: h100-8 (8 GPUs)"),
+        ("h100-3", "nearest: h100-2 (2 GPUs) and h100-4 (4 GPUs)"),
+        ("h100-5", "nearest: h100-4 (4 GPUs) and h100-8 (8 GPUs)"),
+        ("a3-highgpu-1g:2", "a3-highgpu-1g has 1 GPU, and a job takes one; nearest: h100-1 (1 GPU)"),
         ("h200-12", "nearest: h200-8 (8 GPUs) and h200-16 (16 GPUs)"),
         ("a3-mega:0", "nearest: h100-mega-8 (8 GPUs)"),
         (f"a3-mega:{MAX_NODES + 1}", f"nearest: h100-mega-{MAX_NODES * 8} ({MAX_NODES * 8} GPUs)"),
@@ -100,8 +104,8 @@ def test_a_name_as_long_as_a_book_is_cut_in_the_message():
 def test_every_slice_has_a_name_and_nodes_of_its_own():
     slices = all_slices()
     assert len({slice_.name for slice_ in slices}) == len(slices)
-    tpus = [slice_ for slice_ in slices if slice_.kind == "tpu"]
-    assert len({tuple(slice_.node_selector.items()) for slice_ in tpus}) == len(tpus)
+    own = [slice_ for slice_ in slices if slice_.kind == "tpu" or slice_.chips_per_host < 8]
+    assert len({tuple(slice_.node_selector.items()) for slice_ in own}) == len(own)
 
 
 def test_every_generation_and_machine_can_be_named():

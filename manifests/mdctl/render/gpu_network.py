@@ -47,8 +47,10 @@ NO_NETWORK = GpuNetwork()
 
 
 def gpu_network(slice_: Slice) -> GpuNetwork:
-    """Return the network that joins machines of a slice's type."""
+    """Return the network that joins machines of a slice's type; those without talk over the host's own."""
     machine = next(machine for machine in GPUS if machine.name == slice_.machine_type)
+    if machine.network is None:
+        return NO_NETWORK
     if machine.network == "tcpx":
         return _tcpx()
     return _tcpxo() if machine.network == "tcpxo" else _rdma(tuner="a3u" if machine.family == "a3-ultra" else "a4")

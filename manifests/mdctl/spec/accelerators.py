@@ -59,7 +59,7 @@ class TpuGeneration:
 
 @dataclass(frozen=True, kw_only=True)
 class GpuMachine:
-    """A machine type with eight GPUs; machines of one type join over `network`."""
+    """A machine type with GPUs; machines of one type join over `network`, or stand alone where that is None."""
 
     name: str
     family: str
@@ -68,7 +68,7 @@ class GpuMachine:
     accelerator: str  # value of the node label cloud.google.com/gke-accelerator
     gpus: int = 8
     hbm_gib: float  # per GPU
-    network: GpuNetwork
+    network: GpuNetwork | None
 
 
 _TWO_DIMENSIONAL: tuple[Topology, ...] = ((1, 1), (2, 2), (2, 4), (4, 4), (4, 8), (8, 8), (8, 16), (16, 16))
@@ -145,7 +145,23 @@ TPUS: tuple[TpuGeneration, ...] = (
     ),
 )
 
+
+def _part(gpus: int) -> GpuMachine:
+    """Return a machine with some of the GPUs of an a3-highgpu-8g, and none of its network."""
+    return GpuMachine(
+        name=f"a3-highgpu-{gpus}g",
+        family=f"a3-high-{gpus}g",
+        gpu="h100",
+        aliases=("h100-80gb",),
+        accelerator="nvidia-h100-80gb",
+        gpus=gpus,
+        hbm_gib=79.6,
+        network=None,
+    )
+
+
 GPUS: tuple[GpuMachine, ...] = (
+    *map(_part, (1, 2, 4)),
     GpuMachine(
         name="a3-highgpu-8g",
         family="a3-high",

@@ -2,7 +2,7 @@
 
     GENERATION-N         v5p-64         TPU; N counts TensorCores for v4, v5p and tpu7x, chips for v5e and v6e
     GENERATION-AxB[xC]   v5p-2x4x4      TPU; the topology itself, where one number has several
-    GPU-N                h200-16        N GPUs on machines of eight
+    GPU-N                h200-16        N GPUs on machines of eight; h100-1, -2 and -4 are smaller machines
     MACHINE[:HOSTS]      a3-mega:2      so many machines of that type, TPU ones too: ct6e-standard-4t:2
     cpu-N, cpu-PxM       cpu-2x4        this computer: P processes of M devices each; never on a cluster
 
@@ -14,7 +14,7 @@ why every command prints what a name resolved to. Two choices are made where a n
   of both 2x4, so there the machine type is selected too);
 - the most cubic topology: v5p-1024 is 8x8x8; another one is written out, v5p-4x4x32.
 
-`h100` is a3-highgpu-8g, as in the node label nvidia-h100-80gb; `h100-mega` is a3-megagpu-8g.
+`h100` is a3-high, as in the node label nvidia-h100-80gb; `h100-mega` is a3-megagpu-8g.
 """
 
 import difflib
@@ -114,7 +114,7 @@ def resolve_slice(name: str) -> Slice:
     if family in _generations() and re.fullmatch(r"[0-9]{1,9}(x[0-9]{1,9})*", size):
         return _by_generation(name, _generations()[family], tuple(map(int, size.split("x"))))
     if family in _gpus() and re.fullmatch(r"[0-9]{1,9}", size):
-        return _by_gpu(name, _gpus()[family], int(size))
+        return _by_gpus(name, _gpus()[family], int(size))
     raise _unknown(name, text)
 
 
@@ -136,7 +136,7 @@ def describe(slice_: Slice, count: int = 1) -> str:
 def all_slices() -> tuple[Slice, ...]:
     """Return every TPU slice that exists, and GPU slices of one and two machines (more exist: any number)."""
     tpus = tuple(slice_ for generation in TPUS for slice_ in _slices(generation))
-    return tpus + tuple(_gpu_slice(machine, hosts) for machine in GPUS for hosts in (1, 2))
+    return tpus + tuple(_gpu_slice(machine, hosts) for machine in GPUS for hosts in (1, 2) if hosts <= _most(machine))
 
 
 def named_slices() -> tuple[Slice, ...]:
@@ -163,7 +163,7 @@ def _local(name: str, size: str) -> Slice:
 def _by_machine(name: str, machine: str, hosts: int) -> Slice:
     found = _machines()[machine]
     if isinstance(found, GpuMachine):
-        return _by_gpu(name, found, hosts * found.gpus)
+        return _by_gpus(name, (found,), hosts * found.gpus)
     candidates = [slice_ for slice_ in all_slices() if slice_.machine_type == machine]
     exact = [slice_ for slice_ in candidates if slice_.hosts == hosts]
     if exact:
@@ -205,23 +205,35 @@ def _by_count(name: str, generation: TpuGeneration, count: int) -> Slice:
     )
 
 
-def _by_gpu(name: str, machine: GpuMachine, gpus: int) -> Slice:
-    hosts, rest = divmod(gpus, machine.gpus)
-    if rest == 0 and 1 <= hosts <= MAX_NODES:
-        return _gpu_slice(machine, hosts)
-    below = _gpu_slice(machine, min(max(hosts, 1), MAX_NODES))
-    above = _gpu_slice(machine, min(hosts + 1, MAX_NODES))
+def _by_gpus(name: str, machines: Sequence[GpuMachine], gpus: int) -> Slice:
+    candidates = [slice_ for machine in machines for slice_ in _near(machine, gpus)]
+    exact = [slice_ for slice_ in candidates if slice_.chips == gpus]
+    if exact:
+        return exact[0]
+    largest = machines[-1]
     raise SliceError(
-        f"slice {_shown(name)}: {machine.name} has {machine.gpus} GPUs, and a job takes 1 to {MAX_NODES} whole ones; "
-        + _nearest([below, above], lambda slice_: slice_.chips, gpus)
+        f"slice {_shown(name)}: {largest.name} has {_plural(largest.gpus, 'GPU')}, and a job takes "
+        f"{f'1 to {_most(largest)} whole ones' if largest.network else 'one'}; "
+        + _nearest(candidates, lambda slice_: slice_.chips, gpus)
     )
+
+
+def _near(machine: GpuMachine, gpus: int) -> list[Slice]:
+    """Return the slices of a machine type with just so many GPUs, or a machine less and one more."""
+    hosts = {min(max(hosts, 1), _most(machine)) for hosts in (gpus // machine.gpus, -(-gpus // machine.gpus))}
+    return [_gpu_slice(machine, count) for count in sorted(hosts)]
+
+
+def _most(machine: GpuMachine) -> int:
+    """Return how many machines of a type a job takes at most."""
+    return MAX_NODES if machine.network else 1
 
 
 def _unknown(name: str, text: str) -> SliceError:
     known = [slice_.name for slice_ in named_slices()]
     family = _generations().get(text) or _gpus().get(text)
     if family is not None:
-        prefix = family.name if isinstance(family, TpuGeneration) else family.gpu
+        prefix = family.name if isinstance(family, TpuGeneration) else family[0].gpu
         sizes = [known_name for known_name in known if re.fullmatch(rf"{prefix}-\d+", known_name)]
         return SliceError(
             f"slice {_shown(name)} says no size: write one of {', '.join(sizes[:4])}, ... (see `mdctl slices`)"
@@ -303,6 +315,7 @@ def _gpu_slice(machine: GpuMachine, hosts: int) -> Slice:
         hosts=hosts,
         chips_per_host=machine.gpus,
         hbm_gib_per_chip=machine.hbm_gib,
+        by_machine=machine.network is None,
     )
 
 
@@ -312,8 +325,10 @@ def _generations() -> dict[str, TpuGeneration]:
 
 
 @functools.cache
-def _gpus() -> dict[str, GpuMachine]:
-    return {name: machine for machine in GPUS for name in (machine.gpu, *machine.aliases)}
+def _gpus() -> dict[str, tuple[GpuMachine, ...]]:
+    """Return the machine types that hold a GPU, by its names, the smallest first."""
+    names = {name for machine in GPUS for name in (machine.gpu, *machine.aliases)}
+    return {name: tuple(found for found in GPUS if name in (found.gpu, *found.aliases)) for name in names}
 
 
 @functools.cache
