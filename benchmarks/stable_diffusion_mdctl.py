@@ -2,7 +2,7 @@
 
     python benchmarks/stable_diffusion_mdctl.py FOLDER CASE [cpu|gpu]
 
-loads the model that the peer wrote to FOLDER, says "ready", and then answers the case's name with seconds. Everything is
+loads the model that the peer wrote to FOLDER, says "ready", and then answers the case's name with seconds. All is
 float32 on a CPU; on a GPU activations are bfloat16, and so are the weights of what is not trained.
 """
 
