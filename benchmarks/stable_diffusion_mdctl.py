@@ -51,9 +51,8 @@ def execution(where: str, weights: Dtype) -> Execution:
     """Return float32 on the CPU, or what a recipe has on a GPU, with weights of that type."""
     if where == "cpu":
         return Execution.plain()
-    alone = JobSpec.model_validate(
-        {"task": "generate", "slice": "h100-1", "model": {"name": "sdxl", "weights": "none"}}
-    )
+    asked = {"task": "train", "slice": "h100-1", "model": {"name": "sdxl"}, "video": {"frames": 1}}
+    alone = JobSpec.model_validate(asked)
     attention = AttentionSpec(kernel="cudnn", flash_min_seq_length=1024)
     mesh = make_mesh(alone.layout, jax.devices()[:1])
     return make_execution(mesh, attention=attention, remat="none", dtype="bfloat16", param_dtype=weights)
