@@ -6,8 +6,12 @@ from collections.abc import Callable
 
 
 def answer(steps: dict[str, Callable[[], None]]) -> None:
-    """Take each step once, say "ready", then take the step that each line names and say how many seconds it took."""
+    """Take each step twice, say "ready", then take the step that each line names and say how many seconds it took.
+
+    Twice, since a step may compile again for what its first call left.
+    """
     for step in steps.values():
+        step()
         step()
     print("ready", flush=True)
     for line in sys.stdin:

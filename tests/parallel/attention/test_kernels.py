@@ -55,6 +55,17 @@ def assert_close(got: tuple[Array, ...], expected: tuple[Array, ...], tolerance:
         assert np.abs(a32 - b32).max() <= tolerance * np.abs(b32).max()
 
 
+@pytest.mark.parametrize("masked", [False, True], ids=["all-keys", "masked"])
+def test_dot_product_equals_that_of_jax_in_both_directions(masked: bool) -> None:
+    def attend(q: Array, k: Array, v: Array, mask: Array | None = None) -> Array:
+        hidden = None if mask is None else mask[:, None, None]
+        return jax.nn.dot_product_attention(q, k, v, mask=hidden, implementation="xla")
+
+    inputs = draw(40, 77)
+    mask = jnp.asarray(np.random.default_rng(0).random((2, 77)) < 0.5).at[:, 0].set(True) if masked else None
+    assert_close(results(dot_product_attention, *inputs, mask), results(attend, *inputs, mask), LAYER)
+
+
 @pytest.mark.parametrize("kernel", FLASH.values(), ids=FLASH)
 @pytest.mark.parametrize("masked", [False, True], ids=["all-keys", "masked"])
 @pytest.mark.parametrize(("queries", "keys"), [(256, 512), (300, 700), (5, 3), (130, 2)], ids=str)
