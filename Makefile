@@ -100,9 +100,14 @@ cluster-real-down: $(TEST) ## stop it, and leave nothing of it
 test-real: $(TEST) ## jobs from end to end, in real pods on real nodes
 	$(RUN)pytest -m real tests/real
 
+NETWORKS := unet clip autoencoder_kl controlnet wan wan_vae umt5 stable_diffusion
+ON_GPU = MDCTL_TEST_PLATFORMS=cuda,cpu $(or $(PYTHON),$(RUN)python) -m pytest
+
+# The second asks for full precision by hand: those tests call layers one by one, outside of what a job traces.
 .PHONY: test-gpu
-test-gpu: ## on an NVIDIA GPU, with a python that has jax[cuda12]: the GPU paths, then every comparison of a network
-	MDCTL_TEST_PLATFORMS=cuda,cpu $(or $(PYTHON),.venv-gpu/bin/python) -m pytest -m gpu tests/gpu
+test-gpu: ## on an NVIDIA GPU, with a PYTHON that has mdctl[gpu] and what tests take; then networks beside diffusers
+	$(ON_GPU) -m gpu tests/gpu
+	JAX_DEFAULT_MATMUL_PRECISION=highest $(ON_GPU) $(NETWORKS:%=tests/models/%/test_parity.py)
 
 .PHONY: test-cluster
 test-cluster: $(TEST) ## every case on the test cluster: all slices, all ways of failing

@@ -25,7 +25,7 @@ from program import PEER_PYTHON, Program
 
 CASES = {"cpu": ("sd15", "vae", "train", "sdxl"), "gpu": ("sd15", "train", "sdxl")}
 APART = {"cpu": ("sdxl",), "gpu": ()}
-TURNS = 5
+TURNS = 3
 SIDES: Mapping[str, tuple[Path, str, tuple[str, ...]]] = {
     "eager": (PEER_PYTHON, "stable_diffusion_diffusers.py", ("eager",)),
     "compiled": (PEER_PYTHON, "stable_diffusion_diffusers.py", ("compiled",)),
