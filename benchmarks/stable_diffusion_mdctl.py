@@ -37,14 +37,18 @@ from mdctl.training.step import make_train_step
 
 
 def main(folder: Path, case: str, where: str = "cpu") -> None:
+    answer({case: prepared(folder, case, where)})
+
+
+def prepared(folder: Path, case: str, where: str) -> Callable[[], None]:
+    """Return the step of a case, its model loaded."""
     jax.config.update("jax_numpy_dtype_promotion", "strict")
     side, batch = SIDES[where][case], BATCH[where]
     if case == "vae":
-        answer({case: decoding(folder, side)})
-    elif case == "train":
-        answer({case: training(folder, side, batch, execution(where, "float32"))})
-    else:
-        answer({case: denoising(folder, side, batch, execution(where, "bfloat16"))})
+        return decoding(folder, side)
+    if case == "train":
+        return training(folder, side, batch, execution(where, "float32"))
+    return denoising(folder, side, batch, execution(where, "bfloat16"))
 
 
 def execution(where: str, weights: Dtype) -> Execution:
