@@ -5,7 +5,8 @@
 The step is one of training, or of sampling: one evaluation of the network with guidance, for the recipe's batch.
 
 libtpu compiles for a topology that is not there, with the flags that the job's pods set. Printed are the memory of one
-device as the compiler allots it, and a band of step times (see `cost`). Ends with 1 if the step does not fit.
+device as the compiler allots it, and a band of step times (see `cost`), with what part of the chips' peak the model's
+own arithmetic then is (MFU, see `arithmetic`). Ends with 1 if the step does not fit.
 """
 
 import os
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import jax
 
 GIB = 2**30
+BAND = ("LOW", "MID", "HIGH")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -72,13 +74,13 @@ def compile_step(job: DiffusionJob) -> "jax.stages.Compiled | None":
 
     from mdctl.parallel.mesh import make_mesh
 
-    spec, video = job.spec, job.spec.video
+    spec = job.spec
     chips = f"{spec.resolved_slice.generation}:{spec.resolved_slice.topology_label}"
     several = {"num_slices": spec.num_slices} if spec.num_slices > 1 else {}
     topology = topologies.get_topology_desc(chips, "tpu", **several)
     mesh = make_mesh(spec.layout, topology.devices)
     lower = lower_denoising if spec.task == "generate" else lower_training
-    lowered = lower(spec, mesh, spec.catalogue_model.latent_shape(PixelShape(video.frames, video.height, video.width)))
+    lowered = lower(spec, mesh, latent_shape(spec))
     try:
         return lowered.compile()
     except jax.errors.JaxRuntimeError as error:
@@ -86,6 +88,12 @@ def compile_step(job: DiffusionJob) -> "jax.stages.Compiled | None":
             raise
         print(f"DOES NOT FIT: {error}")
         return None
+
+
+def latent_shape(spec: JobSpec) -> LatentShape:
+    """Return what the network is given for one sample."""
+    video = spec.video
+    return spec.catalogue_model.latent_shape(PixelShape(video.frames, video.height, video.width))
 
 
 def lower_training(spec: JobSpec, mesh: "jax.sharding.Mesh", shape: LatentShape) -> "jax.stages.Lowered":
@@ -149,6 +157,7 @@ def report_memory(job: DiffusionJob, memory: Any) -> bool:
 
 def report_time(job: DiffusionJob, text: str) -> None:
     """Print what one step should take."""
+    from arithmetic import step_flops
     from cost import CHIPS, KERNELS, judge
 
     generation = job.spec.resolved_slice.generation
@@ -164,8 +173,10 @@ def report_time(job: DiffusionJob, text: str) -> None:
         print(f"  {name:<24}{seconds:9.3f}  at {KERNELS[name].share:.0%} of the peak, as counted on v5p")
     for name, size in cost.wire.items():
         print(f"  {name:<24}{size / chip.wire:9.3f}  {size / GIB:.1f} GiB sent")
-    low, middle, high = cost.band(chip)
-    print(f"  LOW {low:.3f}   MID {middle:.3f}   HIGH {high:.3f}")
+    band = cost.band(chip)
+    least = step_flops(job.spec, latent_shape(job.spec)) / job.spec.layout.num_devices / chip.flops_per_second
+    print("  " + "   ".join(f"{name} {seconds:.3f}" for name, seconds in zip(BAND, band, strict=True)))
+    print("  " + "   ".join(f"MFU {least / seconds:.1%}" for seconds in band))
 
 
 if __name__ == "__main__":

@@ -70,14 +70,14 @@ def test_where_progress_is_saved_nothing_is_made():
 
 @pytest.fixture
 def run(write_job, start_hosts, tmp_path):
-    """Run a job to its end on so many hosts; return its output directory and what the first host said."""
+    """Run a job to its end on so many hosts; return its output directory and what they said."""
 
-    def run(name, hosts=1, **spec):
+    def run(name, hosts=1, code=0, **spec):
         (tmp_path / name).mkdir(exist_ok=True)
         place = {"slice": "cpu-1x1" if hosts == 1 else f"cpu-{hosts}x2"}
         path = write_job(tmp_path / name, tmp_path / name / "out", **place, **spec)
         workers = start_hosts(*[path] * hosts)
-        assert [worker.end() for worker in workers] == [0] * hosts, "".join(workers[0].said)
+        assert [worker.end() for worker in workers] == [code] * hosts, "".join(workers[0].said)
         return tmp_path / name / "out", "".join(said for worker in workers for said in worker.said)
 
     return run
@@ -116,3 +116,7 @@ def test_pictures_of_the_class_are_made_once_by_all_hosts_and_trained_on(tmp_pat
     assert '"made 0001' in said
     assert (kept.read_bytes(), lost.exists()) == (content, True)
     assert [losses(again)[step] for step in range(1, 4)] == [losses(output)[step] for step in range(1, 4)]
+
+    without = {**training, "steps": 4, "prior": None}
+    _, said = run("again", hosts=2, code=2, **spec, training=without)
+    assert "was trained with of_class 2, the spec says 0; put it back" in said

@@ -111,13 +111,13 @@ def resumed(spec: JobSpec, checkpoints: Checkpoints, step: int, program: Trainin
     """Return the state of a checkpoint.
 
     Raises:
-        SpecError: it was trained in another order: from another seed or with another batch.
+        SpecError: it was trained in another order: from another seed, with another batch, or another part of a class.
     """
     now, then = integers(spec, step), checkpoints.integers(step)
-    for name in ("seed", "global_batch"):
-        if now[name] != then[name]:
+    for name in ("seed", "global_batch", "of_class"):
+        if now[name] != then.get(name, 0):
             raise SpecError(
-                f"checkpoint {spec.checkpoint_dir}/{step} was trained with {name} {then[name]}, the spec says "
+                f"checkpoint {spec.checkpoint_dir}/{step} was trained with {name} {then.get(name, 0)}, the spec says "
                 f"{now[name]}; put it back, or name another output directory to start afresh"
             )
     trees = checkpoints.restore(step, as_trees(program.state))
@@ -133,7 +133,9 @@ def as_trees(state: TrainState) -> dict[str, Any]:
 
 def integers(spec: JobSpec, step: int) -> dict[str, int]:
     """Return what, besides the arrays of a state, decides how training goes on."""
-    return {"step": step, "seed": spec.training.seed, "global_batch": spec.layout.global_batch}
+    batch = spec.layout.global_batch
+    of_class = 0 if spec.training.prior is None else batch // 2
+    return {"step": step, "seed": spec.training.seed, "global_batch": batch, "of_class": of_class}
 
 
 def _course(spec: JobSpec, first: int) -> Course:
