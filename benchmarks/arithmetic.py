@@ -39,11 +39,11 @@ def _equation(equation: Any) -> float:
     name, params = equation.primitive.name, equation.params
     if name == "dot_general":
         (contracted, _), _ = params["dimension_numbers"]
-        terms = prod(equation.invars[0].aval.shape[dim] for dim in contracted)
+        terms: int = prod(equation.invars[0].aval.shape[dim] for dim in contracted)
         return 2.0 * float(equation.outvars[0].aval.size) * terms
     if name == "conv_general_dilated":
         kernel = equation.invars[1].aval
-        terms = kernel.size // kernel.shape[params["dimension_numbers"].rhs_spec[0]]
+        terms = int(kernel.size) // kernel.shape[params["dimension_numbers"].rhs_spec[0]]
         return 2.0 * float(equation.outvars[0].aval.size) * terms
     within = [count(part) for part in _parts(params)]
     times: int = params.get("length", 1)
