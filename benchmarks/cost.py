@@ -5,7 +5,8 @@
     HIGH    MID, and no collective is hidden behind anything
 
 Kernels of Pallas are costed by their arithmetic and the part of the chip's peak that their schedules reach: the bundles
-of their inner loops, or the passes of the matrix units if those are more, counted in libtpu's own dump.
+of their inner loops, or the passes of the matrix units if those are more, counted in libtpu's own dump on v5p for heads
+as wide as its matrix units. A head narrower than a unit leaves the rest of it idle.
 """
 
 import re
@@ -25,11 +26,12 @@ class Chip:
     clock: float  # Hz
     memory_share: float  # of the time that the compiler gives a memory-bound operation
     wire: float  # bytes per second that a device sends in a collective: two links, one way
+    unit: int  # side of a matrix unit
 
 
 CHIPS: Mapping[str, Chip] = {
-    "v5p": Chip(flops_per_second=458.8e12, clock=1.75e9, memory_share=1.0 / 2.77, wire=180e9),
-    "v6e": Chip(flops_per_second=917.5e12, clock=1.75e9, memory_share=0.66 / 1.64, wire=180e9),
+    "v5p": Chip(flops_per_second=458.8e12, clock=1.75e9, memory_share=1.0 / 2.77, wire=180e9, unit=128),
+    "v6e": Chip(flops_per_second=917.5e12, clock=1.75e9, memory_share=0.66 / 1.64, wire=180e9, unit=256),
 }
 
 
@@ -94,4 +96,5 @@ def _kernel_seconds(call: hlo.Instruction, chip: Chip) -> float:
     assert layouts is not None, call.name
     queries, keys = [dims for kind, dims in hlo.arrays(layouts[1]) if kind == "bf16" and len(dims) == 3][:2]
     kernel = KERNELS[_kernel_name(call)]
-    return 2 * kernel.products * prod(queries) * keys[1] / kernel.share / chip.flops_per_second
+    idle = -(-queries[-1] // chip.unit) * chip.unit / queries[-1]
+    return 2 * kernel.products * prod(queries) * keys[1] * idle / kernel.share / chip.flops_per_second

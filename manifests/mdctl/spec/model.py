@@ -147,7 +147,7 @@ class AttentionSpec(Part):
     kernel: str = "flash"
     """`flash` (tiled kernels on TPU, a blockwise form elsewhere), `splash` (JAX's kernel for TPU), `cudnn` (for GPU),
     `cudnn_flash_te` (the same by Transformer Engine where the image has it) or `dot_product`."""
-    flash_min_seq_length: Annotated[int, Field(ge=0)] = 4096
+    flash_min_seq_length: Annotated[int, Field(ge=0)] = 1024
     """Sequences shorter than this use `dot_product`."""
     mask_padding_tokens: bool = True
     """Keep tokens that only fill up a shard out of attention."""
