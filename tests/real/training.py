@@ -1,6 +1,7 @@
 """The training job of these tests: the recipe's small size on two v5p-16 slices of two hosts each."""
 
-STEPS = 12
+STEPS = 24
+"""Enough that a job told to stop after `EVERY` + 2 has some left, however quick a step is."""
 EVERY = 4
 HOSTS = 4
 
