@@ -12,7 +12,7 @@ from mdctl.cli.records import all_records, outcome_of, read_records
 from mdctl.cluster.state import summarise
 from mdctl.results.cancellation import read_cancellation, write_cancellation
 from mdctl.results.jobs import recorded_jobs
-from mdctl.results.store import open_store
+from mdctl.results.opening import open_store
 from tests.cluster.record import load_snapshot
 from tests.workers import STEPS
 

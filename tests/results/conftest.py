@@ -2,7 +2,7 @@
 
 import pytest
 
-from mdctl.results.store import open_store
+from mdctl.results.opening import open_store
 from tests.buckets import bucket, buckets, emulator, refusing
 from tests.outputs import uploaded, written
 from tests.workers import compiled, repository, write_job

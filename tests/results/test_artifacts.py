@@ -4,7 +4,7 @@ import pytest
 
 from mdctl.results.artifacts import find_artifacts, job_record
 from mdctl.results.kinds import Kind
-from mdctl.results.store import open_store
+from mdctl.results.opening import open_store
 from tests.workers import STEPS
 
 LOGS = ["attempts/0001", "attempts/0002", "attempts/0003"]

@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from mdctl.results.checkpoints import read_checkpoints
-from mdctl.results.store import open_store
+from mdctl.results.opening import open_store
 from tests.buckets import blob, upload
 from tests.workers import STEPS
 

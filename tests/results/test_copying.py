@@ -7,7 +7,7 @@ import pytest
 
 from mdctl.results.artifacts import find_artifacts
 from mdctl.results.copying import copy
-from mdctl.results.store import open_store
+from mdctl.results.opening import open_store
 from mdctl.spec.errors import OutputError, ResultsError
 from mdctl.storage.checkpoints import newest_whole
 from tests.workers import STEPS

@@ -2,7 +2,7 @@ import shutil
 
 from mdctl.results.attempts import State
 from mdctl.results.jobs import read_spec, recorded_job, recorded_jobs
-from mdctl.results.store import open_store
+from mdctl.results.opening import open_store
 from tests.workers import STEPS
 
 

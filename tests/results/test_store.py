@@ -7,7 +7,8 @@ from google.api_core.exceptions import RetryError, ServiceUnavailable, Unauthori
 from google.auth.exceptions import RefreshError, TransportError
 
 from mdctl.results.bucket import asking
-from mdctl.results.store import open_store, read_all, read_tail
+from mdctl.results.opening import open_store
+from mdctl.results.store import read_all, read_tail
 from mdctl.spec.errors import ResultsError
 from tests.buckets import blob
 

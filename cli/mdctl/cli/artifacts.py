@@ -52,7 +52,7 @@ def artifacts(
     mdctl artifacts train-wan-x2k4q --kind video --kind image --copy-to videos
     """
     from mdctl.results.artifacts import find_artifacts, job_record
-    from mdctl.results.store import open_store
+    from mdctl.results.opening import open_store
     from mdctl.spec.errors import ResultsError
 
     store = open_store(_output_of(job, context, kubeconfig, namespace))

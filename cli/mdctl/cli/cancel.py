@@ -46,7 +46,7 @@ def _record(cluster: "Cluster", jobset: dict[str, Any]) -> None:
     """
     from mdctl.cluster.jobs import output_directory, spec_text
     from mdctl.results.cancellation import write_cancellation
-    from mdctl.results.store import open_store
+    from mdctl.results.opening import open_store
     from mdctl.spec.errors import ClusterError, MdctlError
     from mdctl.spec.outputs import JOB
 

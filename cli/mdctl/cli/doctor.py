@@ -71,7 +71,7 @@ def _here(settings: "Settings") -> "Iterator[Check]":
 
 def _output_dir(place: str | None) -> "Check":
     from mdctl.cluster.doctor import Check, Level
-    from mdctl.results.store import open_store
+    from mdctl.results.opening import open_store
     from mdctl.spec.errors import ResultsError
 
     if place is None:

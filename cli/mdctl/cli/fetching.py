@@ -21,7 +21,7 @@ def fetch_results(job: DiffusionJob, cluster: "Cluster | None", *, show: bool) -
     """
     from mdctl.cluster.goals import Goal
     from mdctl.results.artifacts import find_artifacts
-    from mdctl.results.store import open_store
+    from mdctl.results.opening import open_store
 
     assert job.spec.output_dir is not None
     folder = Path(job.spec.output_dir)
@@ -46,7 +46,7 @@ def _copy(directory: str, folder: Path) -> None:
     from mdctl.cli.bar import bytes_bar
     from mdctl.results.artifacts import find_artifacts, job_record
     from mdctl.results.copying import copy
-    from mdctl.results.store import open_store
+    from mdctl.results.opening import open_store
 
     store = open_store(directory)
     made = find_artifacts(store, (Kind.VIDEO, Kind.IMAGE, Kind.METRICS))

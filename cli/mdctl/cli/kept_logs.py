@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mdctl.cluster.logs import BILLION, Excerpt, Line
 from mdctl.results.attempts import Attempt, newest_attempts, read_attempts
 from mdctl.results.logs import LogRecord, Selection, follow_logs, read_logs
-from mdctl.results.store import open_store
+from mdctl.results.opening import open_store
 from mdctl.spec.errors import ResultsError
 
 if TYPE_CHECKING:

@@ -96,7 +96,7 @@ def _is_kept(job: str) -> bool:
     """Return whether a job of that name left logs."""
     from mdctl.cli.kept_logs import output_of
     from mdctl.results.attempts import read_attempts
-    from mdctl.results.store import open_store
+    from mdctl.results.opening import open_store
     from mdctl.spec.errors import ResultsError
 
     try:

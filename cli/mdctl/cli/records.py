@@ -35,7 +35,7 @@ def read_records(location: str | None) -> Records:
     """Return what a job keeps in a directory; nothing, where it has written nothing, or cannot be read."""
     from mdctl.results.attempts import read_attempts
     from mdctl.results.jobs import recorded_job
-    from mdctl.results.store import open_store
+    from mdctl.results.opening import open_store
 
     if location is None:
         return Records(location=None)
@@ -86,7 +86,7 @@ def outcomes_of(records: "Sequence[RecordedJob]") -> list[Outcome]:
 def _cancellation_of(record: "RecordedJob") -> "Cancellation | None":
     """Return what says that the newest run was cancelled: its pods may have been waiting still, and written nothing."""
     from mdctl.results.cancellation import read_cancellation
-    from mdctl.results.store import open_store
+    from mdctl.results.opening import open_store
 
     newest = record.attempts.newest
     with suppress(ResultsError):
@@ -99,7 +99,7 @@ def _cancellation_of(record: "RecordedJob") -> "Cancellation | None":
 def last_lines(records: Records, host: int) -> tuple[str, ...]:
     """Return the last lines that a host of the newest attempt kept, as people read them."""
     from mdctl.results.attempts import last_words
-    from mdctl.results.store import open_store
+    from mdctl.results.opening import open_store
     from mdctl.spec.log_record import words
 
     known = [each for each in records.attempts if host in each.logs or any(end.host == host for end in each.ends)]

@@ -66,7 +66,7 @@ def _what_it_was(job: str, cluster: "Cluster") -> tuple["DiffusionJob", dict[str
 def _recorded(job: str) -> "DiffusionJob":
     """Return a job as its output directory keeps it."""
     from mdctl.cli.whereabouts import output_directory
-    from mdctl.results.store import open_store
+    from mdctl.results.opening import open_store
     from mdctl.spec.errors import ResultsError
     from mdctl.spec.outputs import JOB
     from mdctl.spec.reading import parse_job, parse_mapping

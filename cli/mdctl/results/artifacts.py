@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 from mdctl.results.checkpoints import read_checkpoints
 from mdctl.results.jobs import read_spec
 from mdctl.results.kinds import Kind
-from mdctl.results.store import Entry, Store, as_object, open_store
+from mdctl.results.opening import open_store
+from mdctl.results.store import Entry, Store, as_object
 from mdctl.spec.outputs import (
     ATTEMPTS,
     CHECKPOINTS,

@@ -7,8 +7,9 @@ from typing import Any
 import yaml
 
 from mdctl.results.attempts import History, State, joint_failure, joint_state, read_history
+from mdctl.results.opening import open_store
 from mdctl.results.progress import Progress, Spec, read_progress
-from mdctl.results.store import NUM_JOBS, Store, at_once, open_store
+from mdctl.results.store import NUM_JOBS, Store, at_once
 from mdctl.spec.outputs import JOB
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

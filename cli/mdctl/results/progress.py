@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mdctl.results.attempts import TAIL_BYTES, Attempt, State
-from mdctl.results.store import Store, newest_objects, open_store, read_tail
+from mdctl.results.opening import open_store
+from mdctl.results.store import Store, newest_objects, read_tail
 from mdctl.spec.errors import ResultsError
 from mdctl.spec.outputs import METRICS, SAMPLES
 

@@ -1,4 +1,4 @@
-"""Where results are: a folder or `gs://bucket/path`, read through one small interface.
+"""Where results are: a folder or `gs://bucket/path`, read through one small interface (`opening` says which).
 
 Names are relative to the store, with forward slashes. What is not there is empty or None; what may not be read, or does
 not answer, is a ResultsError of one sentence.
@@ -8,10 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
-
-from mdctl.spec.errors import ResultsError
 
 NUM_THREADS = 8
 """Files asked for at once: a bucket takes its time for one, and no more for all of them."""
@@ -75,24 +72,6 @@ class Store(Protocol):
     def crc32c(self, name: str) -> str | None:
         """Return the checksum of a file in base64; None if there is no such file."""
         ...
-
-
-def open_store(location: str) -> Store:
-    """Return the store at a folder or `gs://bucket/path`, whether or not anything is there.
-
-    Raises:
-        ResultsError: it is neither, or there are no credentials for it.
-    """
-    scheme, separator, _ = location.partition("://")
-    if not separator:
-        from mdctl.results.folder import Folder
-
-        return Folder(str(Path(location).expanduser()))
-    if scheme != "gs":
-        raise ResultsError(f"{location!r} is neither a folder nor gs://bucket/path; results are in one of these")
-    from mdctl.results.bucket import open_bucket
-
-    return open_bucket(location)
 
 
 def read_all(store: Store, names: Iterable[str]) -> dict[str, bytes]:
