@@ -7,7 +7,7 @@ import pytest
 from mdctl.parallel.mesh import make_mesh
 from mdctl.spec.job import JobSpec
 from mdctl.spec.shapes import LatentShape
-from mdctl.training.program import TrainingProgram, make_training_program
+from mdctl.training.program import make_training_program
 from tests.training.drawing import drawn
 
 STEPS = 50
@@ -18,29 +18,28 @@ TRACKS = 2e-2
 MODELS = {"wan2.1-t2v-tiny": LatentShape(2, 4, 4, 16), "sd-tiny": LatentShape(1, 8, 8, 4)}
 
 
-def program(model: str, dtype: str) -> TrainingProgram:
+def losses(
+    model: str, dtype: str, *, steps: int = STEPS, device: jax.Device | None = None, kernel: str = "dot_product"
+) -> np.ndarray:
+    """Return the losses of so many steps on one device, always on the same batch, of other noise each."""
+    device = device or jax.devices()[0]
     spec = JobSpec.model_validate(
         {
             "task": "train",
-            "slice": "cpu-1x1",
+            "slice": {"cpu": "cpu-1x1", "gpu": "h100-1"}[device.platform],
             "model": {"name": model, "initialisation": "random", "weights": "nowhere", "activationsDtype": dtype},
             "video": {"height": 64, "width": 64, "frames": 1},
             "batch": {"globalSize": BATCH},
-            "attention": {"kernel": "dot_product"},
+            "attention": {"kernel": kernel, "flashMinSeqLength": 1},
             "remat": "none",
             "training": {"optimizer": {"learningRate": 1e-3}, "schedule": {"warmupSteps": 0}},
         }
     )
-    return make_training_program(spec, make_mesh(spec.layout, jax.devices()[:1]), MODELS[model])
-
-
-def losses(model: str, dtype: str) -> np.ndarray:
-    """Return the losses of as many steps, always on the same batch, of other noise each."""
-    opened = program(model, dtype)
+    opened = make_training_program(spec, make_mesh(spec.layout, [device]), MODELS[model])
     trained, frozen = opened.split(opened.denoiser.begin(None, opened.shardings, jax.random.key(0)))
     state, step = opened.begin(trained), opened.lower().compile()
     batch, dropped, found = drawn(opened.batch), drawn(opened.null_conditioning), []
-    for _ in range(STEPS):
+    for _ in range(steps):
         state, metrics = step(state, batch, dropped, frozen)
         found.append(float(metrics["loss"]))
     return np.array(found)
