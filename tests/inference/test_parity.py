@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from mdctl.diffusion.guidance import Guidance
 from mdctl.diffusion.samplers.registry import FLOW_SAMPLERS
 from mdctl.inference.sample import Start, sample
+from mdctl.models.codec import load_codec
 from mdctl.models.family import find_family
 from mdctl.parallel.execution import Execution
 from mdctl.spec.catalogue import find_model
@@ -77,7 +78,7 @@ def test_ten_steps_with_guidance(run: Run, name: str) -> None:
 
 
 def test_prompts_to_pixels(run: Run, repository: Path) -> None:
-    pixels = find_family(MODEL).load_codec(repository).decode(run())
+    pixels = load_codec(repository).decode(run())
     assert distance((pixels + 1) / 2, ARRAYS["pixels"]) < LOOP
 
 

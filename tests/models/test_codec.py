@@ -12,12 +12,23 @@ from flax import nnx
 
 from mdctl.models.autoencoder_kl import AutoencoderKL, AutoencoderKLConfig
 from mdctl.models.block_pca import BlockPCA, BlockPCAConfig
-from mdctl.models.codec import CODECS, WITH_POSTERIOR, Codec, CodecModel, as_codec, has_posterior, load_codec
+from mdctl.models.codec import (
+    CODECS,
+    WITH_POSTERIOR,
+    Codec,
+    CodecModel,
+    as_codec,
+    has_posterior,
+    load_codec,
+    load_codec_for,
+)
 from mdctl.models.wan_vae import WanVAE, WanVAEConfig
 from mdctl.models.wan_vae.modeling import denormalise, normalise
 from mdctl.parallel.execution import Execution
+from mdctl.spec.catalogue import find_model
 from mdctl.spec.errors import WeightsError
 from mdctl.spec.shapes import PixelShape
+from tests.data.pictures import write_vae
 
 CONFIG = WanVAEConfig.tiny()
 PIXELS = jax.random.uniform(jax.random.key(0), (1, 5, 16, 24, 3), minval=-1.0)
@@ -87,6 +98,14 @@ def test_an_unknown_codec_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "vae" / "config.json").write_text(json.dumps({"_class_name": "AutoencoderTiny"}))
     with pytest.raises(WeightsError, match="AutoencoderTiny"):
         load_codec(tmp_path)
+
+
+def test_a_codec_of_other_latents_than_the_models_is_refused_with_both(tmp_path: Path) -> None:
+    write_vae(tmp_path)
+    assert load_codec_for(find_model("sd1.5"), tmp_path).channels == 4
+    found, wanted = "4 channels for 8 x 8 pixels", "12 channels for 4 x 4 pixels"
+    with pytest.raises(WeightsError, match=f"gives latents of {found}, but those of sd-tiny are of {wanted}"):
+        load_codec_for(find_model("sd-tiny"), tmp_path)
 
 
 def test_moments_are_normalised_as_latents_are() -> None:

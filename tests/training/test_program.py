@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mdctl.parallel.mesh import make_mesh
+from mdctl.spec.errors import WeightsError
 from mdctl.spec.job import JobSpec
 from mdctl.spec.shapes import LatentShape
 from mdctl.training.program import TrainingProgram, make_training_program
@@ -15,7 +16,7 @@ SHAPE = LatentShape(3, 6, 6, 16)  # 27 tokens
 BATCH = 4
 
 
-def program(slice_name: str, **axes: int) -> TrainingProgram:
+def program(slice_name: str, shape: LatentShape = SHAPE, **axes: int) -> TrainingProgram:
     spec = JobSpec.model_validate(
         {
             "task": "train",
@@ -27,7 +28,7 @@ def program(slice_name: str, **axes: int) -> TrainingProgram:
             "training": {"ema": {"decay": 0.99}},
         }
     )
-    return make_training_program(spec, make_mesh(spec.layout, jax.devices()[: spec.layout.num_devices]), SHAPE)
+    return make_training_program(spec, make_mesh(spec.layout, jax.devices()[: spec.layout.num_devices]), shape)
 
 
 def begun(compiled: TrainingProgram) -> Any:
@@ -62,6 +63,11 @@ def test_a_step_over_a_mesh_is_the_step_of_one_device(alone: TrainingProgram, sh
     moments, others = (jax.tree.leaves(one.opt_state) for one in (state, expected))
     for a, b in zip(moments, others, strict=True):
         assert np.abs(np.asarray(a) - np.asarray(b)).max() <= GRADIENT * max(np.abs(b).max(), 1e-12)
+
+
+def test_latents_that_the_network_does_not_take_are_refused_with_both_numbers() -> None:
+    with pytest.raises(WeightsError, match=r"transformer takes latents of 16 channels .* named has 12"):
+        program("cpu-1x1", SHAPE._replace(channels=12))
 
 
 def test_moments_and_average_lie_as_the_parameters(sharded: TrainingProgram) -> None:

@@ -13,6 +13,7 @@ import pytest
 from mdctl.data.framing import Framing, Offset, neutral
 from mdctl.diffusion.guidance import Guidance
 from mdctl.inference.sample import Kept, Start, sample
+from mdctl.models.codec import load_codec
 from mdctl.models.family import find_family
 from mdctl.parallel.execution import Execution
 from mdctl.spec.buckets import Size
@@ -85,7 +86,7 @@ def test_a_sampler_by_name_takes_the_steps_of_the_repositorys_scheduler(folder: 
 
 def test_prompts_to_pixels(folder: Path, sd1: Run) -> None:
     write_scheduler(folder, "sd1", "pndm")
-    pixels = FAMILY.load_codec(folder).decode(sd1(Guidance(7.5), NEGATIVE))
+    pixels = load_codec(folder).decode(sd1(Guidance(7.5), NEGATIVE))
     assert distance((pixels[:, 0] + 1) / 2, ARRAYS["sd1/pixels"]) < LOOP
 
 

@@ -15,7 +15,7 @@ from mdctl.demo.measure import ENOUGH, Findings, Videos, measure
 from mdctl.demo.samples import sample_files
 from mdctl.inference.contact_sheet import Row, contact_sheet
 from mdctl.inference.generate import generate
-from mdctl.models.family import find_family
+from mdctl.models.codec import load_codec_for
 from mdctl.parallel.mesh import make_mesh
 from mdctl.spec.job import JobSpec
 from mdctl.spec.shapes import PixelShape
@@ -64,7 +64,7 @@ def through_codec(spec: JobSpec, clips: Videos) -> Videos:
     """Return what the job's codec makes of clips."""
     assert spec.weights is not None
     repository = local_repository(spec.weights, spec.model.revision)
-    codec = find_family(spec.catalogue_model).load_codec(repository)
+    codec = load_codec_for(spec.catalogue_model, repository)
     return np.concatenate([np.asarray(codec.decode(codec.encode(jnp.asarray(clip[None])))) for clip in clips])
 
 

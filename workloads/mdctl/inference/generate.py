@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,6 +130,7 @@ def open_sampling(spec: JobSpec, repository: Path, denoiser: Denoiser, sampler: 
     family, size = find_family(spec.catalogue_model), made_size(spec)
     guidance = Guidance(spec.sampling.guidance, spec.sampling.guidance_rescale)
     shape = spec.catalogue_model.latent_shape(size)
+    denoiser.check_takes(shape)
     loras = open_loras(spec.model, denoiser, family.text, repository)
     denoise = loras.over(denoiser.denoise)
     return OpenSampling(
@@ -140,7 +142,7 @@ def open_sampling(spec: JobSpec, repository: Path, denoiser: Denoiser, sampler: 
             **denoiser.framing(neutral(Size(size.height, size.width))),
             **read_controls(spec.sampling.control, denoiser.pictures, size),
         },
-        load_codec=lambda: family.load_codec(repository),
+        load_codec=partial(family.load_codec, spec.catalogue_model, repository),
         loras=loras,
     )
 

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float
 from mdctl.models import autoencoder_kl, block_pca, wan_vae
 from mdctl.models.weights import read_config
 from mdctl.parallel.precision import full_precision
+from mdctl.spec.catalogue import CatalogueModel
 from mdctl.spec.errors import WeightsError
 from mdctl.spec.shapes import Strides
 
@@ -110,6 +111,26 @@ def load_codec(repository: Path, *, dtype: DTypeLike = jnp.float32) -> Codec:
     if name not in CODECS:
         raise WeightsError(f"{folder}: codec {name} is not known, only {', '.join(CODECS)}. Name another repository.")
     return as_codec(CODECS[name](folder, dtype))
+
+
+def load_codec_for(model: CatalogueModel, repository: Path) -> Codec:
+    """Load the codec of a model's repository.
+
+    Raises WeightsError as `load_codec` does, and if its latents are not the model's.
+    """
+    codec = load_codec(repository)
+    has, wants = in_words(codec.channels, codec.strides), in_words(model.latent_channels, model.vae)
+    if has != wants:
+        raise WeightsError(
+            f"{repository / 'vae'} gives latents of {has}, but those of {model.name} are of {wants}; "
+            "change model.name or model.weights"
+        )
+    return codec
+
+
+def in_words(channels: int, strides: Strides) -> str:
+    """Return what a latent is, but for its frames: a codec of pictures serves videos of one frame too."""
+    return f"{channels} channels for {strides.height} x {strides.width} pixels"
 
 
 def has_posterior(repository: Path) -> bool:

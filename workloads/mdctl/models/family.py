@@ -28,6 +28,7 @@ from mdctl.parallel.execution import Execution
 from mdctl.parallel.rules import ParameterLayout
 from mdctl.spec.buckets import Size
 from mdctl.spec.catalogue import CatalogueModel
+from mdctl.spec.errors import WeightsError
 from mdctl.spec.sampling import Sampling
 from mdctl.spec.shapes import LatentShape
 
@@ -116,6 +117,15 @@ class Denoiser:
         pictures = {name: jax.ShapeDtypeStruct((batch, *size, 3), jnp.float32) for name, size in sizes.items()}
         return {**self.conditioning(batch), **pictures}
 
+    def check_takes(self, latents: LatentShape) -> None:
+        """Raise WeightsError if the network takes latents of other channels than these."""
+        channels = self.config.get("in_channels", latents.channels)
+        if channels != latents.channels:
+            raise WeightsError(
+                f"{self.part} takes latents of {channels} channels (in_channels), but the model named has "
+                f"{latents.channels}; change model.name or model.weights"
+            )
+
     def encoded(self, params: Params, conditioning: Conditioning) -> Conditioning:
         """Return the conditioning with texts as `load_text` of the plain denoiser gives them, for a trace."""
         del params
@@ -162,7 +172,7 @@ class Family:
     sampler: Callable[[CatalogueModel, Sampling, Path], Settled]
     configure: Callable[[CatalogueModel, Path | None], Any]
     denoiser: Callable[[Any, Execution], Denoiser]
-    load_codec: Callable[[Path], Codec]
+    load_codec: Callable[[CatalogueModel, Path], Codec]
     text: Callable[[Path, Execution], TextEncoders] | None = None
     control: Callable[[CatalogueModel, Any, Execution, Path | None], ControlNet] | None = None
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mdctl.data.bucketed_order import BucketedOrder
@@ -85,7 +86,8 @@ def open_folder(
     kept = Cache(str(as_path(spec.data.cache or join(spec.output_dir, CACHE))), preparation.share)
     found = index_folder(spec.data.path, decoding, kept, spec.data.caption)
     index = keep_to_record(around, found, preparation, sizes=treatment.sizes)
-    encoders = RepositoryEncoders(family, denoiser, repository, spec.model.activations_dtype)
+    load_codec = partial(family.load_codec, spec.catalogue_model, repository)
+    encoders = RepositoryEncoders(load_codec, denoiser, repository, spec.model.activations_dtype)
     source = FolderSource(
         index=index,
         decoding=decoding,

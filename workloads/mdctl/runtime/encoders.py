@@ -8,16 +8,16 @@ from typing import Any
 from mdctl.data.files import content_digest
 from mdctl.data.folder import LATENTS, MEAN, STD, Encoders
 from mdctl.models.codec import Codec
-from mdctl.models.family import Denoiser, Family, TextConditioning
+from mdctl.models.family import Denoiser, TextConditioning
 from mdctl.spec.errors import WeightsError
 from mdctl.spec.model import Dtype
 
 
 class RepositoryEncoders:
-    """A repository's VAE and text encoder, that of text in `dtype`."""
+    """A repository's VAE, which `load_codec` loads, and its text encoder, held and computed in `dtype`."""
 
-    def __init__(self, family: Family, denoiser: Denoiser, repository: Path, dtype: Dtype) -> None:
-        self._family, self._denoiser, self._repository, self._dtype = family, denoiser, repository, dtype
+    def __init__(self, load_codec: Callable[[], Codec], denoiser: Denoiser, repository: Path, dtype: Dtype) -> None:
+        self._load_codec, self._denoiser, self._repository, self._dtype = load_codec, denoiser, repository, dtype
         self._codec: Codec | None = None
         self._text: Callable[[Sequence[str]], TextConditioning] | None = None
         self._lock = Lock()
@@ -56,7 +56,7 @@ class RepositoryEncoders:
     def _loaded_codec(self) -> Codec:
         with self._lock:  # clips that are not kept are encoded by several threads
             if self._codec is None:
-                self._codec = self._family.load_codec(self._repository)
+                self._codec = self._load_codec()
             return self._codec
 
     def _fingerprint(self, part: str) -> str:

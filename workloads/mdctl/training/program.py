@@ -80,6 +80,7 @@ def make_training_program(
     )
     file = None if spec.denoiser_file is None else local_file(spec.denoiser_file)
     denoiser = open_network(spec.catalogue_model, repository, execution, spec.training, file)
+    denoiser.check_takes(shape)
     optimizer = _make_optimizer(spec.training, denoiser)
     begin = partial(init_state, optimizer=optimizer, ema=spec.training.ema is not None)
     placed = jax.tree.map(_placed, denoiser.abstract, parameter_shardings(mesh, denoiser.abstract, denoiser.layout))

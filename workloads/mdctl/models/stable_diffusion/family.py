@@ -24,7 +24,7 @@ from mdctl.diffusion.samplers.registry import variance_preserving_sampler
 from mdctl.diffusion.variance_preserving import VariancePreserving
 from mdctl.models import weights
 from mdctl.models.clip.tokenizer import LENGTH
-from mdctl.models.codec import load_codec
+from mdctl.models.codec import load_codec_for
 from mdctl.models.family import Denoiser, Family, Settled, decay_kernels
 from mdctl.models.published import as_named
 from mdctl.models.scheduler import own_sampler, read_variance_preserving
@@ -149,7 +149,7 @@ FAMILY = Family(
     sampler=sampler,
     configure=configure,
     denoiser=make_denoiser,
-    load_codec=load_codec,
+    load_codec=load_codec_for,
     text=open_text,
     control=open_control,
 )

@@ -15,7 +15,7 @@ from mdctl.diffusion.denoise import Params
 from mdctl.diffusion.flow_matching import FlowMatching
 from mdctl.diffusion.samplers.registry import flow_sampler
 from mdctl.models import weights
-from mdctl.models.codec import load_codec
+from mdctl.models.codec import load_codec_for
 from mdctl.models.family import Denoiser, Family, Settled, TextEncode, decay_kernels
 from mdctl.models.published import as_named
 from mdctl.models.scheduler import flow_shift, own_sampler
@@ -106,5 +106,5 @@ FAMILY = Family(
     sampler=sampler,
     configure=configure,
     denoiser=make_denoiser,
-    load_codec=load_codec,
+    load_codec=load_codec_for,
 )
