@@ -12,17 +12,17 @@ from mdctl.training.loop import IN_FLIGHT, Course, Hooks, train
 class Run:
     """A loop over numbers: the state is how many batches were added up; everything that happens is written down."""
 
-    def __init__(self, *, go_on_for=10**9, broken=None):
+    def __init__(self, *, go_on_for=10**9, broken=None, idle=None):
         self.events = []
         self.finished = []
         self.left = go_on_for
-        self.broken = broken
+        self.broken, self.idle = broken, idle
 
     def take_step(self, state, batch):
         self.events.append(("step", batch + 1))
         metrics = {
             "loss": jnp.float32(batch),
-            "grad_norm": jnp.float32(1),
+            "grad_norm": jnp.float32(batch + 1 != self.idle),
             "learning_rate": jnp.float32(0.5),
             "finite": jnp.bool_(batch + 1 != self.broken),
         }
@@ -119,6 +119,20 @@ def test_a_step_that_is_not_a_number_ends_it_before_anything_of_it_is_saved():
         run.start(0, 100, save_every=3)
     assert run.saved() == [3]
     assert run.finished[-1].step == 5
+
+
+def test_a_run_that_learns_nothing_ends_at_its_first_step():
+    run = Run(idle=4)
+    with pytest.raises(WillFailAgain, match=r"step 4: every gradient is 0 .*training.lora.targets"):
+        run.start(3, 100, save_every=3)
+    assert run.finished == []
+    assert run.saved() == []
+
+
+def test_one_gradient_of_zero_later_on_ends_nothing():
+    run = Run(idle=4)
+    run.start(0, 6, save_every=3)
+    assert run.saved() == [3, 6]
 
 
 def test_the_time_of_every_step_but_the_first_is_known():

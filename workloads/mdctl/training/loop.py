@@ -62,7 +62,7 @@ def train[State, Batch](
     """Take the steps of a course; return the state after the last that was begun, which is saved, and its number.
 
     Raises:
-        WillFailAgain: a loss or gradient is not a number.
+        WillFailAgain: a loss or gradient is not a number, or the first gradient is 0.
     """
     step, saved = course.first, course.first
     running = _Running(hooks.report)
@@ -116,6 +116,12 @@ class _Running:
             raise WillFailAgain(
                 f"step {step}: the loss is {loss} and the gradient's norm {grad_norm}; "
                 f"lower the learning rate, clip the gradient, or look at the data of this step"
+            )
+        if not grad_norm and not self._read_at:
+            raise WillFailAgain(
+                f"step {step}: every gradient is 0 (the loss is {loss}), so nothing is learned: what is trained lies "
+                f"before layers of zeros, as in a network that nobody has trained. Take published weights "
+                f"(model.initialisation=weights), or train those layers too (training.lora.targets)"
             )
         self._report(Finished(step, loss, grad_norm, float(values["learning_rate"]), self._seconds()))
 
