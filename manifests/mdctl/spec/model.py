@@ -110,12 +110,13 @@ class ModelSpec(Part):
     type: str | None = None
     """`T2V` text to video, `T2I` text to image; unset is the model's own."""
     weights: Location | None = None
-    """A repository in the Hugging Face folder layout; unset is the catalogue's."""
+    """A repository in the Hugging Face folder layout; unset is that of the run of `checkpoint`, or the catalogue's."""
     revision: str | None = None
     """A branch, tag or commit of an `hf://` repository."""
     denoiser: WeightsFile | None = None
     """A file in the place of the repository's denoiser, such as a distilled UNet: `hf://org/name/file.safetensors`,
-    `gs://bucket/path` or a file here. Unset is the repository's, or for sdxl-lightning the one for its steps."""
+    `gs://bucket/path` or a file here. Unset is the one that the run of `checkpoint` had; or the repository's, for
+    sdxl-lightning that of its steps."""
     initialisation: Literal["weights", "random"] = "weights"
     """Of the denoiser: from the repository, or drawn anew from the seed (the other parts are always loaded)."""
     checkpoint: Directory | None = None

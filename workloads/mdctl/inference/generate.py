@@ -30,6 +30,7 @@ from mdctl.inference.manifest import manifest_file, write_manifest
 from mdctl.inference.picture import read_picture
 from mdctl.inference.program import Draw, HostConditioning, HostNegative, SamplingProgram, make_sampling_program
 from mdctl.inference.samples import Origin, Wanted, commit_sample, encode, read_records
+from mdctl.inference.trained import as_trained, trained_job, trained_step
 from mdctl.models.codec import Codec
 from mdctl.models.family import Denoiser, TextEncode, find_family
 from mdctl.networks.controlled import CONTROLS, ControlledDenoiser
@@ -42,13 +43,11 @@ from mdctl.spec.buckets import Size
 from mdctl.spec.errors import SpecError
 from mdctl.spec.job import JobSpec
 from mdctl.spec.model import ModelSpec, join
-from mdctl.spec.outputs import CHECKPOINTS, JOB
-from mdctl.spec.reading import parse_job, parse_mapping
+from mdctl.spec.outputs import CHECKPOINTS
 from mdctl.spec.shapes import PixelShape
 from mdctl.spec.shard import WHOLE, Shard
-from mdctl.storage.checkpoints import load_item, newest_whole
+from mdctl.storage.checkpoints import load_item
 from mdctl.storage.once import look, withdraw
-from mdctl.storage.output import as_path, file_errors
 from mdctl.storage.repository import local_file, local_repository
 
 logger = logging.getLogger(__name__)
@@ -70,6 +69,7 @@ def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Done, shard: S
         UserError: no prompts, or weights, a checkpoint or the output that cannot be used.
         WillFailAgain: the network made something that is not a number.
     """
+    spec = as_trained(spec)
     assert spec.weights is not None
     repository = local_repository(spec.weights, spec.model.revision)
     family = find_family(spec.catalogue_model)
@@ -259,40 +259,6 @@ def open_denoiser(spec: JobSpec, repository: Path, mesh: Mesh) -> Denoiser:
     file = None if spec.denoiser_file is None else local_file(spec.denoiser_file)
     check_controls(spec, training)
     return open_network(spec.catalogue_model, repository, execution, training, file, spec.sampling.control)
-
-
-def trained_job(directory: str) -> JobSpec:
-    """Return the job whose output directory this is.
-
-    Raises:
-        SpecError: there is none.
-    """
-    path = as_path(join(directory, JOB))
-    try:
-        text = path.read_text()
-    except file_errors(directory) as error:
-        raise SpecError(
-            f"model.checkpoint: {path} cannot be read ({error}); name a training job's outputDir"
-        ) from error
-    return parse_job(parse_mapping(text, where=str(path)), where=str(path)).spec
-
-
-def trained_step(spec: JobSpec) -> int | None:
-    """Return the step of the newest checkpoint of the run that the spec names, if it names one; the same on all hosts.
-
-    Raises:
-        SpecError: the run has no whole checkpoint.
-    """
-    if spec.model.checkpoint is None:
-        return None
-    directory = join(spec.model.checkpoint, CHECKPOINTS)
-    step, damages = newest_whole(directory)
-    for damage in damages:
-        logger.warning("damaged checkpoint passed over: %s", damage)
-    agreed = int(broadcast_one_to_all(np.int32(-1 if step is None else step)))
-    if agreed < 0:
-        raise SpecError(f"model.checkpoint: {directory} holds no whole checkpoint; name a training job's outputDir")
-    return agreed
 
 
 def load_params(spec: JobSpec, denoiser: Denoiser, repository: Path, mesh: Mesh, step: int | None) -> Params:
