@@ -58,6 +58,12 @@ def test_a_job_whose_inputs_are_here_or_elsewhere_may_start(here, spec):
         ({"model": TINY | {"weights": "org/name"}}, "name another folder, or hf://ORG/NAME, with model.weights=..."),
         ({"model": TINY | {"weights": "demo/model"}}, "`make demo` makes it"),
         (
+            {"model": TINY | {"weights": "picture/model"}},
+            "`python -m mdctl.demo picture prepare`, in the folder you run",
+        ),
+        ({"model": TINY | {"weights": "outputs/train-sd15/published"}}, "`mdctl submit train-sd15 --local` makes it"),
+        ({"model": TINY | {"denoiser": "none.safetensors"}}, "name another with model.denoiser=PATH"),
+        (
             {"task": "generate", "model": TINY | {"checkpoint": "run"}, "sampling": {"prompts": ["a"]}},
             "model.checkpoint is 'run', which is not here",
         ),

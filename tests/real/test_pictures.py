@@ -4,7 +4,7 @@ import pytest
 
 from tests.buckets import upload
 from tests.real.jobs import bucket_of, losses, names_in
-from tests.runtime.picture_models import SIDE, write_inputs
+from tests.runtime.picture_models import SIDE, WHOLE, write_inputs
 from tests.runtime.test_hosts import OTHER_MESH
 from tests.workers import losses as losses_here
 
@@ -40,4 +40,4 @@ def test_four_pods_train_a_unet_and_its_text_encoder_as_one_process_does(jobs, r
     assert losses(output) == pytest.approx(losses_here(tmp_path / "out"), rel=OTHER_MESH)
     assert len(losses(output)) == STEPS
     published = {name.partition("/")[0] for name in names_in(f"{output}/published")}
-    assert published == {"unet", "text_encoder", "published.json"}
+    assert published == {*WHOLE, "published.json"}

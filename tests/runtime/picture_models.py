@@ -62,6 +62,10 @@ def caption(number):
     return f"waves number {'abcdef'[number]}"
 
 
+WHOLE = ("model_index.json", "scheduler", "text_encoder", "tokenizer", "unet", "vae")
+"""What a repository of Stable Diffusion has."""
+
+
 def write_inputs(folder, unet=UNET):
     """Write pictures and a repository; return what a spec says of them."""
     (folder / "pictures").mkdir(parents=True)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.runtime.arrays import arrays
-from tests.runtime.picture_models import SDXL, caption, picture, write_inputs
+from tests.runtime.picture_models import SDXL, WHOLE, caption, picture, write_inputs
 from tests.runtime.test_hosts import OTHER_MESH
 from tests.workers import losses
 
@@ -68,6 +68,11 @@ def test_a_unet_and_its_text_encoder_train_alike_on_one_host_and_two_and_are_sam
     assert np.abs(pixels(output, first) - pixels(output, second)).max() > 8
     _, said = run("sampled", **sampled)
     assert "made" not in said
+
+    assert {path.name for path in (alone / "published").iterdir()} == {*WHOLE, "published.json"}
+    published = {**inputs["model"], "weights": str(alone / "published"), "initialisation": "weights"}
+    again, _ = run("published", **{**sampled, "model": published})
+    assert np.abs(pixels(again, records(again)[0]) - pixels(output, first)).max() <= 1
 
 
 def test_sdxl_trains_with_its_framing_and_makes_anew_what_a_mask_shows(tmp_path, run):

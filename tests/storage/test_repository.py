@@ -1,9 +1,10 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from mdctl.spec.errors import WeightsError
-from mdctl.storage.repository import local_repository
+from mdctl.storage.repository import local_repository, pipeline_files
 
 
 def test_a_folder_is_taken_as_it_is(tmp_path: Path) -> None:
@@ -35,3 +36,32 @@ def test_without_the_hub_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(WeightsError, match="copy the repository to a folder or gs://"):
         local_repository("hf://nobody/nothing")
+
+
+INDEX = json.dumps({"_class_name": "A", "vae": ["diffusers", "B"], "tokenizer": ["transformers", "C"]})
+TAKEN = [
+    "tokenizer/merges.txt",
+    "tokenizer/vocab.json",
+    "vae/config.json",
+    "vae/model-00001-of-00002.safetensors",
+    "vae/model.safetensors.index.json",
+]
+LEFT = [
+    "vae/model.fp16.safetensors",
+    "vae/model.safetensors.index.fp16.json",
+    "vae/model.non_ema.safetensors",
+    "vae/pytorch_model.bin",
+    "vae/pytorch_model.bin.index.json",
+    "all.safetensors",
+    "README.md",
+]
+
+
+def test_of_a_repository_that_is_taken_which_loaders_need(tmp_path: Path) -> None:
+    for name in (*TAKEN, *LEFT, "vae_1_0/config.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    without_index = ["vae_1_0/config.json"]
+    assert [str(file) for file in pipeline_files(tmp_path)] == sorted([*TAKEN, *without_index])
+    (tmp_path / "model_index.json").write_text(INDEX)
+    assert [str(file) for file in pipeline_files(tmp_path)] == ["model_index.json", *TAKEN]

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mdctl.cli import output
-from mdctl.cli.whereabouts import LOCAL_OUTPUTS
 from mdctl.results.kinds import Kind
 from mdctl.spec.job import DiffusionJob
+from mdctl.spec.outputs import LOCAL_OUTPUTS
 
 if TYPE_CHECKING:
     from mdctl.cluster.client import Cluster

@@ -3,9 +3,7 @@
 from pathlib import Path
 
 from mdctl.spec.errors import ResultsError
-
-LOCAL_OUTPUTS = "outputs"
-"""Where jobs of this computer write, in the folder that they are started from."""
+from mdctl.spec.outputs import LOCAL_OUTPUTS
 
 
 def output_directory(job: str) -> str:

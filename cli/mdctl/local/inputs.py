@@ -4,9 +4,14 @@ from pathlib import Path
 
 from mdctl.spec.errors import DataError
 from mdctl.spec.job import DiffusionJob, JobSpec
+from mdctl.spec.outputs import LOCAL_OUTPUTS
+from mdctl.spec.recipes import recipe_names
 
-DEMO = "demo"
-"""The folder that `python -m mdctl.demo prepare` fills."""
+PREPARED = {
+    "demo": "`make demo` makes it, or `python -m mdctl.demo prepare`",
+    "picture": "`make picture` makes it, or `python -m mdctl.demo picture prepare`",
+}
+"""Folders that the small sizes of recipes read, and what fills them."""
 
 
 def check_inputs(job: DiffusionJob) -> None:
@@ -20,6 +25,7 @@ def check_inputs(job: DiffusionJob) -> None:
     inputs = {
         "model.weights": spec.model.weights,
         "model.checkpoint": spec.model.checkpoint,
+        "model.denoiser": spec.model.denoiser,
         "data.path": spec.data.path if training and spec.data.type == "folder" else None,
         "sampling.promptsFile": None if training else spec.sampling.prompts_file,
         "sampling.image": None if training else spec.sampling.image,
@@ -55,8 +61,8 @@ def _is_here(field: str, place: str) -> bool:
 
 
 def _way_out(field: str, place: str) -> str:
-    if Path(place).parts[:1] == (DEMO,):
-        return "`make demo` makes it, or `python -m mdctl.demo prepare`, in the folder you run mdctl from"
+    if (maker := _maker(place)) is not None:
+        return f"{maker}, in the folder you run mdctl from"
     if field == "model.checkpoint":
         return "train one first (`mdctl submit train-wan --local`), or name its output directory with --checkpoint"
     if field == "model.weights":
@@ -66,3 +72,11 @@ def _way_out(field: str, place: str) -> str:
     if field.startswith(("model.lora.", "sampling.control.")):
         return f"name another in {'.'.join(field.split('.')[:2])}"
     return f"name another with {field}=PATH"
+
+
+def _maker(place: str) -> str | None:
+    """Return what makes a folder that small sizes of recipes read; None if it is not one of these."""
+    first, second = (*Path(place).parts, "", "")[:2]
+    if first == LOCAL_OUTPUTS and second in recipe_names():
+        return f"`mdctl submit {second} --local` makes it"
+    return PREPARED.get(first)

@@ -14,7 +14,8 @@
     checkpoints/500/_CHECKPOINT_METADATA     the items of a checkpoint: params, opt_state, ema, integers
     checkpoints/500/params/seal.json         name and size of every file of an item
     checkpoints/500/commit_success.txt       written last; at `gs://` the checkpoint counts from here on
-    published/unet/ text_encoder/            what was trained, as diffusers loads it; of a video model transformer/
+    published/unet/ vae/ text_encoder/ ...   the whole model, as diffusers loads it, where that was trained
+    published/controlnet/                    what was trained where that is a ControlNet
     published/pytorch_lora_weights.safetensors   what was trained where that is a LoRA
     published/published.json                 of which step, and whether the average; written last
     attempts/0003/attempt.json               which run, how far it was when it began
@@ -27,6 +28,9 @@ Names have no `/` at either end, so that they can be joined to a directory of ei
 """
 
 import re
+
+LOCAL_OUTPUTS = "outputs"
+"""Where jobs of this computer write, in the folder that they are started from: each in one of its name."""
 
 JOB = "job.yaml"
 CANCELLED = "cancelled.json"

@@ -245,5 +245,6 @@ class Training(Part):
     checkpoint: Checkpointing = Checkpointing()
     publish: bool = True
     """Write what was trained, its average if there is one, as `published` in the output directory once the last step is
-    saved: in the layout that diffusers loads, a LoRA as a file that this and other tools take."""
+    saved: a model as a whole repository, for diffusers and `model.weights` of other jobs, a ControlNet as a folder, a
+    LoRA as a file that this and other tools take."""
     evaluation: Evaluation | None = None

@@ -4,6 +4,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from etils import epath
+
 from mdctl.models import weights
 from mdctl.models.stable_diffusion.control import open_control
 from mdctl.models.stable_diffusion.family import make_denoiser as make_unet
@@ -12,6 +14,7 @@ from mdctl.models.unet.config import UNetConfig
 from mdctl.models.wan.config import WanConfig
 from mdctl.models.wan.family import make_denoiser as make_transformer
 from mdctl.parallel.execution import Execution
+from mdctl.runtime.publish import publish
 from mdctl.spec.catalogue import find_model
 from mdctl.spec.shapes import Strides
 
@@ -35,8 +38,15 @@ def save_wan(theirs: Path, ours: Path) -> None:
     denoiser.save(denoiser.load(theirs, None), ours)
 
 
+def publish_whole(theirs: Path, output: Path) -> None:
+    """Publish the UNet of a pipeline as if it had been trained."""
+    denoiser = make_unet(UNetConfig.from_published(weights.read_config(theirs / "unet")), PLAIN)
+    publish(denoiser, denoiser.load(theirs, None), theirs, epath.Path(output), step=1, item="params")
+
+
 if __name__ == "__main__":
     root = Path(sys.argv[1])
     for theirs in sorted((root / "theirs").glob("sd*")):
         save_stable_diffusion(theirs, root / "ours" / theirs.name)
     save_wan(root / "theirs" / "wan", root / "ours" / "wan")
+    publish_whole(root / "whole", root)

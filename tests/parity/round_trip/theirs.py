@@ -1,7 +1,8 @@
 """Have diffusers and transformers write networks, and read what mdctl wrote of them: every setting, every bit.
 
 theirs.py write FOLDER        FOLDER/theirs/<network>/<part>/, parameters drawn
-theirs.py read FOLDER         compare FOLDER/ours with it
+                              FOLDER/whole/, a pipeline
+theirs.py read FOLDER         compare FOLDER/ours, and FOLDER/published, with them
 """
 
 import sys
@@ -10,12 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import ControlNetModel, UNet2DConditionModel, WanTransformer3DModel
+from diffusers import (
+    AutoencoderKL,
+    ControlNetModel,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+    WanTransformer3DModel,
+)
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from tests.parity.reference import controlnet, lora, wan_transformer
+from tests.parity.reference import controlnet, lora, stable_diffusion, wan_transformer
 
 PARTS: Mapping[str, Any] = {
     "unet": UNet2DConditionModel,
@@ -38,6 +45,44 @@ def write(folder: Path) -> None:
         for name, network in parts.items():
             network.save_pretrained(folder / kind / name)
     wan_transformer.draw(wan_transformer.CONFIG)[0].save_pretrained(folder / "wan" / "transformer")
+
+
+def write_pipeline(folder: Path) -> None:
+    """Draw and save a whole pipeline."""
+    text_encoder, _ = stable_diffusion.encoder(CLIPTextModel, stable_diffusion.WIDTHS[0], "quick_gelu", 1)
+    vae, _ = stable_diffusion.drawn(AutoencoderKL(**stable_diffusion.VAE), 2)
+    unet, _ = stable_diffusion.drawn(UNet2DConditionModel(**stable_diffusion.UNET), 3)
+    pipeline = StableDiffusionPipeline(
+        tokenizer=stable_diffusion.make_tokenizer(),
+        text_encoder=text_encoder,
+        vae=vae,
+        unet=unet,
+        scheduler=stable_diffusion.SCHEDULERS["ddim"],
+        **stable_diffusion.PLAIN,
+    )
+    pipeline.save_pretrained(folder)
+
+
+def read_pipeline(theirs: Path, ours: Path) -> None:
+    """Sample with both; exit if a pixel differs."""
+    first, second = (sampled(StableDiffusionPipeline.from_pretrained(folder)) for folder in (theirs, ours))
+    if not (first == second).all():
+        sys.exit("a whole model that mdctl published makes other pictures")
+    print("a pipeline: loads from what mdctl published, and makes the same pictures")
+
+
+def sampled(pipeline: Any) -> Any:
+    """Return pictures of two prompts."""
+    side = stable_diffusion.SIDE * stable_diffusion.SCALE
+    made = stable_diffusion.quiet(pipeline)(
+        prompt=stable_diffusion.PROMPTS,
+        height=side,
+        width=side,
+        num_inference_steps=stable_diffusion.STEPS,
+        generator=torch.Generator().manual_seed(0),
+        output_type="np",
+    )
+    return made.images
 
 
 def read(theirs: Path, ours: Path) -> None:
@@ -79,5 +124,7 @@ if __name__ == "__main__":
     verb, root = sys.argv[1], Path(sys.argv[2])
     if verb == "write":
         write(root / "theirs")
+        write_pipeline(root / "whole")
     else:
         read(root / "theirs", root / "ours")
+        read_pipeline(root / "whole", root / "published")

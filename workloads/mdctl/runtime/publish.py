@@ -2,14 +2,17 @@
 
     published/unet/                              config.json and weights of a denoiser; `transformer/` of a video model
     published/text_encoder/ text_encoder_2/      where they were trained along
+    published/vae/ tokenizer/ scheduler/ ...     beside what is a whole model: the repository's other folders
     published/controlnet/                        where a ControlNet was trained beside it
     published/pytorch_lora_weights.safetensors   where a LoRA was trained in its place
     published/published.json                     {"step": 200, "parameters": "ema"}; written last
 
-It is the average, where one is kept. Every host takes part, for arrays may be cut over all of them; the first writes.
+It is the average, where one is kept. A whole model serves as `model.weights` of other jobs. Every host takes part, for
+arrays may be cut over all of them; the first writes.
 """
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -25,10 +28,15 @@ from mdctl.spec.outputs import PUBLICATION, PUBLISHED
 from mdctl.storage.folders import put_folder
 from mdctl.storage.lines import is_remote
 from mdctl.storage.once import look
+from mdctl.storage.repository import pipeline_files
 
 
-def publish(denoiser: Denoiser, params: Params, output: epath.Path, *, step: int, item: str) -> None:
+def publish(
+    denoiser: Denoiser, params: Params, repository: Path | None, output: epath.Path, *, step: int, item: str
+) -> None:
     """Write trained parameters, which are `item` of the checkpoint at `step`, in the place of any that are there.
+
+    Where no part of the network stayed as it was, the repository's other folders are copied beside them.
 
     Raises OutputError if they cannot be written.
     """
@@ -37,6 +45,8 @@ def publish(denoiser: Denoiser, params: Params, output: epath.Path, *, step: int
         folder.mkdir()
         denoiser.save(params, folder)
         if jax.process_index() == 0:
+            if repository is not None and not denoiser.frozen:
+                _complete(folder, repository)
             (folder / PUBLICATION).write_bytes(_record(step, item))
             put_folder(folder, output / PUBLISHED, PUBLICATION)
     sync_global_devices("published")  # a host that has nothing to write must not leave before
@@ -46,6 +56,15 @@ def is_published(output: epath.Path, step: int, item: str) -> bool:
     """Return whether these are there; what the first host sees counts for all."""
     seen = jax.process_index() == 0 and look(output / PUBLISHED / PUBLICATION).content == _record(step, item)
     return bool(broadcast_one_to_all(np.bool_(seen)))
+
+
+def _complete(folder: Path, repository: Path) -> None:
+    """Copy what of a repository was not trained, so that the folder is one as well."""
+    trained = {path.name for path in folder.iterdir()}
+    for file in pipeline_files(repository):
+        if file.parts[0] not in trained:
+            (folder / file).parent.mkdir(exist_ok=True)
+            shutil.copyfile(repository / file, folder / file)
 
 
 def _record(step: int, item: str) -> bytes:

@@ -73,7 +73,8 @@ def run(around: Surroundings) -> None:
     if spec.training.publish and step == last:
         around.watchdog.expect("publishing what was trained", around.patience)
         item = averaged(spec)
-        publish(network.program.denoiser, as_trees(trained)[item], around.output, step=step, item=item)
+        params = as_trees(trained)[item]
+        publish(network.program.denoiser, params, network.repository, around.output, step=step, item=item)
     around.watchdog.rest()
     if step < last:
         raise Preempted(f"asked to stop ({around.agreement.reason}); saved at step {step} of {last}")
@@ -86,9 +87,9 @@ def publish_saved(around: Surroundings) -> None:
     if not spec.training.publish or is_published(around.output, step, item):
         return
     around.watchdog.expect("publishing what was trained", around.patience)
-    program = open_network(spec, around.mesh).program
-    params = load_item(spec.checkpoint_dir, step, item, as_trees(program.state)[item])
-    publish(program.denoiser, params, around.output, step=step, item=item)
+    network = open_network(spec, around.mesh)
+    params = load_item(spec.checkpoint_dir, step, item, as_trees(network.program.state)[item])
+    publish(network.program.denoiser, params, network.repository, around.output, step=step, item=item)
     around.watchdog.rest()
 
 

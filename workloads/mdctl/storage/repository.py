@@ -18,6 +18,7 @@ from etils import epath
 from mdctl.spec.errors import WeightsError
 from mdctl.spec.model import ADAPTER_SUFFIXES
 from mdctl.storage.output import file_errors
+from mdctl.storage.tensors import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,9 @@ MOVED = {
 
 WANTED = ("*.json", "*.safetensors", "*.model", "*.txt")
 """What is fetched of a hub repository; other formats of the same weights are not."""
+
+INDEX = "model_index.json"
+"""The folders of a repository, and the classes that load them."""
 
 ADAPTER_SETTINGS = "adapter_config.json"
 ADAPTERS = tuple(f"*{suffix}" for suffix in ADAPTER_SUFFIXES)
@@ -48,6 +52,24 @@ def local_repository(location: str, revision: str | None = None, *, field: str =
     if not separator:
         return _folder(Path(location).expanduser(), location, field)
     return _from_hub(successor(name), revision) if scheme == "hf" else _from_bucket(location, field)
+
+
+def pipeline_files(repository: Path) -> list[Path]:
+    """Return what loaders take of a repository, relative to it: the list of its folders, and the files in these.
+
+    Folders that model_index.json does not list are left out, where it lists any, and so are the same weights in another
+    format or precision (`model.fp16.safetensors`).
+    """
+    index = repository / INDEX
+    listed = {name for name, part in read_json(index).items() if isinstance(part, list)} if index.exists() else set()
+    files = [path.relative_to(repository) for path in sorted(repository.glob("*/*")) if path.is_file()]
+    parts = [file for file in files if _is_taken(file.name) and (not listed or file.parts[0] in listed)]
+    return [*([Path(INDEX)] if index.exists() else []), *parts]
+
+
+def _is_taken(name: str) -> bool:
+    file = PurePosixPath(name.removesuffix(".index.json"))
+    return f"*{file.suffix}" in WANTED and "." not in file.stem
 
 
 def successor(name: str) -> str:
