@@ -12,7 +12,6 @@ arrays may be cut over all of them; the first writes.
 """
 
 import json
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from mdctl.diffusion.denoise import Params
 from mdctl.models.family import Denoiser
 from mdctl.spec.errors import OutputError
 from mdctl.spec.outputs import PUBLICATION, PUBLISHED
-from mdctl.storage.folders import put_folder
+from mdctl.storage.folders import copy_files, put_folder
 from mdctl.storage.lines import is_remote
 from mdctl.storage.once import look
 from mdctl.storage.repository import pipeline_files
@@ -61,10 +60,7 @@ def is_published(output: epath.Path, step: int, item: str) -> bool:
 def _complete(folder: Path, repository: Path) -> None:
     """Copy what of a repository was not trained, so that the folder is one as well."""
     trained = {path.name for path in folder.iterdir()}
-    for file in pipeline_files(repository):
-        if file.parts[0] not in trained:
-            (folder / file).parent.mkdir(exist_ok=True)
-            shutil.copyfile(repository / file, folder / file)
+    copy_files(repository, [file for file in pipeline_files(repository) if file.parts[0] not in trained], folder)
 
 
 def _record(step: int, item: str) -> bytes:

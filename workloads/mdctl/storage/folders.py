@@ -6,6 +6,7 @@ is renamed, that file goes first and comes last.
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from etils import epath
@@ -35,6 +36,22 @@ def put_folder(source: Path, target: epath.Path, seal: str) -> None:
         raise OutputError(
             f"{target} cannot be written: {reason(error)}; give it write access and room, or name another output_dir"
         ) from error
+
+
+def copy_files(source: Path, files: Iterable[Path], target: Path) -> None:
+    """Copy files of one folder of this machine, named relative to it, into another.
+
+    Raises OutputError if one cannot be copied.
+    """
+    for file in files:
+        try:
+            (target / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / file, target / file)
+        except OSError as error:
+            raise OutputError(
+                f"{source / file} cannot be copied to {target} ({error.strerror}); make room there, or set "
+                "training.publish=false"
+            ) from error
 
 
 def _rename(source: Path, target: Path) -> None:
