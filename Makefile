@@ -52,7 +52,7 @@ picture: $(TEST) ## train a small text-to-image model on 192 pictures that npm f
 	$(RUN)mdctl submit train-sd15 --local
 	$(RUN)mdctl generate --model sd-tiny --local
 	$(RUN)mdctl generate --model sd-tiny --local --output-dir $(UNTRAINED) \
-		model.checkpoint=null model.initialisation=random
+		model.checkpoint=null model.initialisation=random model.weights=picture/model
 	$(RUN)mdctl generate --model sd-tiny --local --output-dir $(HELD_OUT) \
 		--prompts-file picture/held_out.txt sampling.samplesPerPrompt=8
 	$(RUN)python -m mdctl.demo picture report --untrained $(UNTRAINED) --held-out $(HELD_OUT)

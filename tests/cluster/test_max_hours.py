@@ -8,7 +8,8 @@ from mdctl.spec.errors import ClusterError
 from tests.cluster.plane.pods import LINGER
 from tests.cluster.rendered import JOB, rendered
 
-SECONDS = 6
+SECONDS = 20
+"""Of a job in all: a crash and a restart must fit in, on a machine that is busy with other tests too."""
 TOTAL = "accumulatedPastExecutionTimeSeconds"
 
 

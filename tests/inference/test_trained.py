@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import jax
 import pytest
 import yaml
+from etils import epath
 
+from mdctl.inference.generate import generate
 from mdctl.inference.trained import as_trained
+from mdctl.parallel.mesh import make_mesh
 from mdctl.spec.errors import SpecError
 from mdctl.spec.job import JobSpec
 
@@ -21,15 +25,20 @@ def spec(**model: Any) -> JobSpec:
     )
 
 
-def as_sampled(run: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
-    """Write the job of a run and return the model that a spec takes samples of, without what is unset."""
+def write_job(run: Path, model: dict[str, Any]) -> None:
+    """Write the job of a training run."""
     job = {
         "apiVersion": "mdctl.dev/v1alpha1",
         "kind": "DiffusionJob",
         "metadata": {"name": "run"},
-        "spec": {**PICTURE, "task": "train", "model": {"name": "sd1.5", **theirs}, "data": {"path": "clips"}},
+        "spec": {**PICTURE, "task": "train", "model": model, "data": {"type": "synthetic"}},
     }
     (run / "job.yaml").write_text(yaml.safe_dump(job))
+
+
+def as_sampled(run: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    """Return the model that a spec takes samples of which follows a run of another, without what is unset."""
+    write_job(run, {"name": "sd1.5", **theirs})
     wanted = spec(checkpoint=str(run), **ours)
     return as_trained(wanted).model.model_dump(exclude_unset=True, exclude_none=True, exclude={"name", "checkpoint"})
 
@@ -58,6 +67,15 @@ def test_another_repository_or_model_is_taken_as_it_is(tmp_path: Path, ours: dic
 
 def test_a_spec_without_a_checkpoint_stays_as_it_is() -> None:
     assert as_trained(spec(weights="base")) == spec(weights="base")
+
+
+def test_the_repository_of_another_models_run_is_not_taken(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    write_job(run, {"name": "sd-tiny", "weights": "base"})
+    wanted = spec(name="sdxl-tiny", checkpoint=str(run))
+    with pytest.raises(SpecError, match=r"model.weights is unset, and model.checkpoint '.*run' is no run of sdxl-tiny"):
+        generate(wanted, make_mesh(wanted.layout, jax.devices()[:1]), epath.Path(tmp_path), lambda done, total: None)
 
 
 def test_a_directory_without_a_job_is_named(tmp_path: Path) -> None:

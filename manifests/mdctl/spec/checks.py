@@ -264,7 +264,8 @@ def _task(spec: "JobSpec") -> Iterator[str]:
 
 
 def _weights(spec: "JobSpec") -> Iterator[str]:
-    if spec.model.weights is None and find_model(spec.model.name).weights is None:
+    of_a_run = spec.model.checkpoint is not None
+    if spec.model.weights is None and find_model(spec.model.name).weights is None and not of_a_run:
         yield f"model.weights is unset and {spec.model.name} has no published repository; name a folder or gs://"
     if spec.model.revision is not None and not (spec.model.weights or "hf://").startswith("hf://"):
         yield f"model.revision {spec.model.revision!r} needs hf:// weights, not {spec.model.weights!r}"

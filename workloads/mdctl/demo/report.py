@@ -15,6 +15,7 @@ from mdctl.demo.measure import ENOUGH, Findings, Videos, measure
 from mdctl.demo.samples import sample_files
 from mdctl.inference.contact_sheet import Row, contact_sheet
 from mdctl.inference.generate import generate
+from mdctl.inference.trained import as_trained
 from mdctl.models.codec import load_codec_for
 from mdctl.parallel.mesh import make_mesh
 from mdctl.spec.job import JobSpec
@@ -30,6 +31,7 @@ def report(spec: JobSpec, clips_folder: Path, run: Path, sheet: Path) -> bool:
 
     Returns whether they are near enough. Raises DataError if a caption has no sample.
     """
+    spec = as_trained(spec)
     decoding = Decoding(PixelShape(spec.video.frames, spec.video.height, spec.video.width), spec.video.fps)
     listed = listed_clips(epath.Path(clips_folder))
     clips = _stack({clip.name: clips_folder / clip.name for clip in listed}, decoding)

@@ -70,7 +70,11 @@ def generate(spec: JobSpec, mesh: Mesh, output: epath.Path, done: Done, shard: S
         WillFailAgain: the network made something that is not a number.
     """
     spec = as_trained(spec)
-    assert spec.weights is not None
+    if spec.weights is None:
+        raise SpecError(
+            f"model.weights is unset, and model.checkpoint {spec.model.checkpoint!r} is no run of {spec.model.name}; "
+            "change model.name, or name a repository"
+        )
     repository = local_repository(spec.weights, spec.model.revision)
     family = find_family(spec.catalogue_model)
     sampler, settings = family.sampler(spec.catalogue_model, spec.sampling, repository)
