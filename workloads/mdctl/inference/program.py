@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float32, UInt32
 
-from mdctl.diffusion.denoise import Denoise, Params
+from mdctl.diffusion.denoise import Conditioning, Denoise, Params
 from mdctl.diffusion.guidance import Guidance
 from mdctl.diffusion.randomness import Stream, host_noise, stream_key
 from mdctl.diffusion.samplers.sampler import Sampler
@@ -23,6 +23,9 @@ from mdctl.parallel.rules import activation_sharding, replicated
 from mdctl.spec.shapes import LatentShape
 
 HostConditioning = Mapping[str, Float32[np.ndarray, "N ..."]]
+Encoded = Callable[[Params, Conditioning], Conditioning]
+"""A network's own part of conditioning, as `Denoiser.encoded`."""
+
 HostNegative = Mapping[str, Float32[np.ndarray, "..."]]
 
 
@@ -116,9 +119,19 @@ class SamplingProgram:
 
 
 def make_sampling_program(
-    denoise: Denoise, sampler: Sampler, guidance: Guidance, shape: LatentShape, mesh: Mesh, *, batch: int
+    encoded: Encoded,
+    denoise: Denoise,
+    sampler: Sampler,
+    guidance: Guidance,
+    shape: LatentShape,
+    mesh: Mesh,
+    *,
+    batch: int,
 ) -> SamplingProgram:
-    """Return the sampling loop of `batch` samples, a multiple of the batch's shards; compiled when first called."""
+    """Return the sampling loop of `batch` samples, a multiple of the batch's shards; compiled when first called.
+
+    What the network makes of its conditioning by itself, `encoded`, it makes once, before the loop.
+    """
 
     @partial(jax.jit, out_shardings=activation_sharding(mesh, "batch"))
     def run(
@@ -129,7 +142,10 @@ def make_sampling_program(
         numbers: UInt32[Array, "B 2"],
     ) -> Float32[Array, "B T H W C"]:
         keys = jax.vmap(lambda draw: stream_key(Stream.SAMPLING, *draw))(numbers)
-        return sample(denoise, params, sampler, start, conditioning, negative, guidance, keys)
+        told = encoded(params, conditioning)
+        null = encoded(params, jax.tree.map(lambda leaf: leaf[None], negative))
+        null = jax.tree.map(lambda leaf: leaf[0], null)
+        return sample(denoise, params, sampler, start, told, null, guidance, keys)
 
     return SamplingProgram(mesh=mesh, shape=shape, batch=batch, run=run)
 

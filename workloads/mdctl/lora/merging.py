@@ -8,7 +8,7 @@ would stay. The network without adapters is the base, which `merged` leaves as i
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import Any, Concatenate
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from jax import Array, lax
 from jax.sharding import NamedSharding
 from jaxtyping import Float32
 
-from mdctl.diffusion.denoise import Conditioning, Denoise, Params
+from mdctl.diffusion.denoise import Params
 from mdctl.lora.placing import Factors, Placed, Values
 from mdctl.parallel.rules import path_name
 
@@ -48,24 +48,21 @@ def merged(params: Params, adapters: Sequence[tuple[Placed, Scale]]) -> Params:
     return merged
 
 
-def adapted(denoise: Denoise) -> Denoise:
-    """Return a network that keeps its parameters and its adapters apart.
+def adapted[**Rest, Result](
+    function: Callable[Concatenate[Params, Rest], Result],
+) -> Callable[Concatenate[Params, Rest], Result]:
+    """Return a function of parameters, such as a network, that keeps them and their adapters apart.
 
     It takes {"base": parameters, "adapters": [placed, ...], "scales": one for each} for parameters, so that scales may
     change from call to call of one compiled program. Only the factors have gradients: neither the base nor `scale`,
     which is no weight, has one.
     """
 
-    def with_adapters(
-        params: Params,
-        x_BTHWC: Float32[Array, "B T H W C"],
-        time_B: Float32[Array, " B"],
-        conditioning: Conditioning,
-    ) -> Float32[Array, "B T H W C"]:
+    def with_adapters(params: Params, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Result:
         scales = jnp.asarray(params["scales"], jnp.float32)
         assert scales.shape == (len(params["adapters"]),), (scales.shape, len(params["adapters"]))
         pairs = [(placed, scales[index]) for index, placed in enumerate(params["adapters"])]
-        return denoise(merged(lax.stop_gradient(params["base"]), pairs), x_BTHWC, time_B, conditioning)
+        return function(merged(lax.stop_gradient(params["base"]), pairs), *args, **kwargs)
 
     return with_adapters
 

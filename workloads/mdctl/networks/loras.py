@@ -7,13 +7,14 @@ encoders that are not in it. Scales are one number for each LoRA, in the order o
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Concatenate
 
 import jax
 import numpy as np
 from jax.sharding import Sharding
 from jax.typing import DTypeLike
 
-from mdctl.diffusion.denoise import Denoise, Params
+from mdctl.diffusion.denoise import Params
 from mdctl.lora.merging import adapted, merged
 from mdctl.lora.modules import modules
 from mdctl.lora.placing import Placed, place
@@ -42,9 +43,11 @@ class Loras:
     open_text: OpenText | None
     merge: bool
 
-    def over(self, denoise: Denoise) -> Denoise:
-        """Return the network as a function of what `into` gives."""
-        return denoise if self.merge or not self.network else adapted(denoise)
+    def over[**Rest, Result](
+        self, function: Callable[Concatenate[Params, Rest], Result]
+    ) -> Callable[Concatenate[Params, Rest], Result]:
+        """Return a function of the network's parameters as one of what `into` gives."""
+        return function if self.merge or not self.network else adapted(function)
 
     def into(self, params: Params, sharding: Sharding) -> Callable[[Scales], Params]:
         """Return the parameters by scales, of which there are none but the spec's where they are merged.
