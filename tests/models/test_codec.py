@@ -102,10 +102,29 @@ def test_an_unknown_codec_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_codec_of_other_latents_than_the_models_is_refused_with_both(tmp_path: Path) -> None:
     write_vae(tmp_path)
-    assert load_codec_for(find_model("sd1.5"), tmp_path).channels == 4
+    assert load_codec_for(find_model("sd1.5"), tmp_path, tiling=False).channels == 4
     found, wanted = "4 channels for 8 x 8 pixels", "12 channels for 4 x 4 pixels"
     with pytest.raises(WeightsError, match=f"gives latents of {found}, but those of sd-tiny are of {wanted}"):
-        load_codec_for(find_model("sd-tiny"), tmp_path)
+        load_codec_for(find_model("sd-tiny"), tmp_path, tiling=False)
+
+
+def test_large_pictures_are_coded_in_tiles_if_that_is_asked_for(tmp_path: Path) -> None:
+    write_vae(tmp_path, replace(AutoencoderKLConfig.tiny(), sample_size=32))
+    whole, tiled = load_codec(tmp_path), load_codec(tmp_path, tiling=True)
+    large = jax.random.uniform(jax.random.key(0), (1, 1, 48, 32, 3), minval=-1.0)
+    latents = whole.encode(large)
+    assert tiled.encode(large).shape == latents.shape
+    assert float(jnp.abs(tiled.encode(large) - latents).max()) > 0
+    assert float(jnp.abs(tiled.decode(latents) - whole.decode(latents)).max()) > 0
+    small = large[:, :, :32]
+    np.testing.assert_allclose(tiled.encode(small), whole.encode(small), atol=1e-6)
+
+
+def test_a_codec_without_tiles_is_refused_where_they_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae" / "config.json").write_text(json.dumps(BlockPCAConfig().to_published()))
+    with pytest.raises(WeightsError, match="codec BlockPCA does not code in tiles, only AutoencoderKL"):
+        load_codec(tmp_path, tiling=True)
 
 
 def test_moments_are_normalised_as_latents_are() -> None:

@@ -134,7 +134,7 @@ def test_a_run_without_a_record_says_from_where_on_it_keeps_one(tmp_path, attemp
 class Family:
     """Encoders that look at a corner of each clip and at the length of each caption."""
 
-    def load_codec(self, model, repository):
+    def load_codec(self, model, repository, *, tiling):
         return SimpleNamespace(encode=lambda videos: videos[:, :, :2, :2])
 
     def text_sources(self, repository):
@@ -152,7 +152,7 @@ class ImageFamily(Family):
 
     num_loaded = 0
 
-    def load_codec(self, model, repository):
+    def load_codec(self, model, repository, *, tiling):
         self.num_loaded += 1
         return load_codec(repository)
 
@@ -170,7 +170,7 @@ def open_data(tmp_path):
             output_dir=str(tmp_path / "out"),
             video=video,
             data=DataSpec(path=str(tmp_path / "clips"), **data),
-            model=SimpleNamespace(activations_dtype="float32"),
+            model=SimpleNamespace(activations_dtype="float32", vae_tiling=False),
             catalogue_model=None,
             training=Training(prior=prior),
             layout=SimpleNamespace(global_batch=GLOBAL_BATCH if prior is None else EVEN_BATCH),

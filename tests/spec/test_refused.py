@@ -70,6 +70,7 @@ def test_nothing_is_both_implemented_and_to_come():
     ("model", "message"),
     [
         ({"offloadEncoders": False}, "model.offloadEncoders false is not implemented"),
+        ({"vaeTiling": True}, "model.vaeTiling is not implemented for videos, which wan2.1-t2v-"),
         ({"weightsDtype": "bfloat16"}, "model.weightsDtype 'bfloat16' is not implemented for training; use 'float32'"),
     ],
 )

@@ -133,6 +133,9 @@ class ModelSpec(Part):
     """Dtype in which parameters are stored; training keeps float32 master weights."""
     activations_dtype: Dtype = "bfloat16"
     """Dtype in which layers compute."""
+    vae_tiling: bool = False
+    """Code pictures that are larger than the VAE was trained on in overlapping tiles, as diffusers' `enable_vae_tiling`
+    does: memory then grows with the tile and not with the picture, and pixels change a little."""
     offload_encoders: bool = True
     """Text encoder and VAE leave the accelerator once their outputs are made."""
 

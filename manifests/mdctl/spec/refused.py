@@ -56,6 +56,8 @@ def refused(spec: "JobSpec") -> Iterator[str]:
     if spec.model.type is not None:
         own = "T2I" if spec.catalogue_model.makes_pictures else "T2V"
         yield from _name("model.type", spec.model.type, (own,), MODEL_TYPES_TO_COME)
+    if spec.model.vae_tiling and not spec.catalogue_model.makes_pictures:
+        yield f"model.vaeTiling is not implemented for videos, which {spec.model.name} makes; use false"
     if not spec.model.offload_encoders:
         yield "model.offloadEncoders false is not implemented: encoders always leave the accelerator; use true"
     if spec.task == "train" and spec.model.weights_dtype != "float32":

@@ -66,7 +66,7 @@ def through_codec(spec: JobSpec, clips: Videos) -> Videos:
     """Return what the job's codec makes of clips."""
     assert spec.weights is not None
     repository = local_repository(spec.weights, spec.model.revision)
-    codec = load_codec_for(spec.catalogue_model, repository)
+    codec = load_codec_for(spec.catalogue_model, repository, tiling=spec.model.vae_tiling)
     return np.concatenate([np.asarray(codec.decode(codec.encode(jnp.asarray(clip[None])))) for clip in clips])
 
 

@@ -146,7 +146,7 @@ def open_sampling(spec: JobSpec, repository: Path, denoiser: Denoiser, sampler: 
             **denoiser.framing(neutral(Size(size.height, size.width))),
             **read_controls(spec.sampling.control, denoiser.pictures, size),
         },
-        load_codec=partial(family.load_codec, spec.catalogue_model, repository),
+        load_codec=partial(family.load_codec, spec.catalogue_model, repository, tiling=spec.model.vae_tiling),
         loras=loras,
     )
 

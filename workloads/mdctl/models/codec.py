@@ -11,6 +11,7 @@ Letters: B batch, T frames, H height, W width, C channels; t h w the same of lat
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -97,28 +98,37 @@ CODECS: Mapping[str, Callable[[Path, DTypeLike], CodecModel]] = {
     "BlockPCA": block_pca.load,
 }
 
+TILED: Mapping[str, Callable[[Path, DTypeLike], CodecModel]] = {
+    "AutoencoderKL": partial(autoencoder_kl.load, tiling=True),
+}
+"""Those that can code large pictures in tiles, so that they do."""
+
 WITH_POSTERIOR = frozenset({"AutoencoderKL"})
 """Those whose `moments` have a standard deviation: the models are `PosteriorModel`s."""
 
 
-def load_codec(repository: Path, *, dtype: DTypeLike = jnp.float32) -> Codec:
-    """Load the codec of a repository; `dtype` is that of its activations.
+def load_codec(repository: Path, *, dtype: DTypeLike = jnp.float32, tiling: bool = False) -> Codec:
+    """Load the codec of a repository; `dtype` is that of its activations. With `tiling` it codes in tiles.
 
-    Raises WeightsError if the codec is not in `CODECS`, or its weights do not fit it.
+    Raises WeightsError if the codec is not in `CODECS` (or `TILED`), or its weights do not fit it.
     """
     folder = repository / "vae"
     name = str(read_config(folder).get("_class_name"))
     if name not in CODECS:
         raise WeightsError(f"{folder}: codec {name} is not known, only {', '.join(CODECS)}. Name another repository.")
-    return as_codec(CODECS[name](folder, dtype))
+    if tiling and name not in TILED:
+        raise WeightsError(
+            f"{folder}: codec {name} does not code in tiles, only {', '.join(TILED)}; vaeTiling is true."
+        )
+    return as_codec((TILED if tiling else CODECS)[name](folder, dtype))
 
 
-def load_codec_for(model: CatalogueModel, repository: Path) -> Codec:
+def load_codec_for(model: CatalogueModel, repository: Path, *, tiling: bool) -> Codec:
     """Load the codec of a model's repository.
 
     Raises WeightsError as `load_codec` does, and if its latents are not the model's.
     """
-    codec = load_codec(repository)
+    codec = load_codec(repository, tiling=tiling)
     has, wants = in_words(codec.channels, codec.strides), in_words(model.latent_channels, model.vae)
     if has != wants:
         raise WeightsError(

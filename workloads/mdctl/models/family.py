@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -151,6 +151,15 @@ class Denoiser:
         weights.save(self.table, params, folder / self.part, config=self.config)
 
 
+@runtime_checkable
+class LoadCodec(Protocol):
+    """Loads the codec of a model's repository; with `tiling` it codes large pictures in tiles."""
+
+    def __call__(self, model: CatalogueModel, repository: Path, *, tiling: bool) -> Codec:
+        """Return the codec."""
+        ...
+
+
 class Settled(NamedTuple):
     """A sampler, and by their names in the spec the settings in effect that a spec may leave to the repository."""
 
@@ -172,7 +181,7 @@ class Family:
     sampler: Callable[[CatalogueModel, Sampling, Path], Settled]
     configure: Callable[[CatalogueModel, Path | None], Any]
     denoiser: Callable[[Any, Execution], Denoiser]
-    load_codec: Callable[[CatalogueModel, Path], Codec]
+    load_codec: LoadCodec
     text: Callable[[Path, Execution], TextEncoders] | None = None
     control: Callable[[CatalogueModel, Any, Execution, Path | None], ControlNet] | None = None
 

@@ -86,8 +86,8 @@ def open_folder(
     kept = Cache(str(as_path(spec.data.cache or join(spec.output_dir, CACHE))), preparation.share)
     found = index_folder(spec.data.path, decoding, kept, spec.data.caption)
     index = keep_to_record(around, found, preparation, sizes=treatment.sizes)
-    load_codec = partial(family.load_codec, spec.catalogue_model, repository)
-    encoders = RepositoryEncoders(load_codec, denoiser, repository, spec.model.activations_dtype)
+    load_codec = partial(family.load_codec, spec.catalogue_model, repository, tiling=spec.model.vae_tiling)
+    encoders = RepositoryEncoders(load_codec, denoiser, repository, spec.model)
     source = FolderSource(
         index=index,
         decoding=decoding,

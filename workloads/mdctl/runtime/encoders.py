@@ -10,21 +10,22 @@ from mdctl.data.folder import LATENTS, MEAN, STD, Encoders
 from mdctl.models.codec import Codec
 from mdctl.models.family import Denoiser, TextConditioning
 from mdctl.spec.errors import WeightsError
-from mdctl.spec.model import Dtype
+from mdctl.spec.model import ModelSpec
 
 
 class RepositoryEncoders:
-    """A repository's VAE, which `load_codec` loads, and its text encoder, held and computed in `dtype`."""
+    """A repository's VAE, which `load_codec` loads, and its text encoder, held and computed as `model` says."""
 
-    def __init__(self, load_codec: Callable[[], Codec], denoiser: Denoiser, repository: Path, dtype: Dtype) -> None:
-        self._load_codec, self._denoiser, self._repository, self._dtype = load_codec, denoiser, repository, dtype
+    def __init__(self, load_codec: Callable[[], Codec], denoiser: Denoiser, repository: Path, model: ModelSpec) -> None:
+        self._load_codec, self._denoiser, self._repository = load_codec, denoiser, repository
+        self._dtype, self._tiling = model.activations_dtype, model.vae_tiling
         self._codec: Codec | None = None
         self._text: Callable[[Sequence[str]], TextConditioning] | None = None
         self._lock = Lock()
 
     def value(self, *, draws: bool) -> Encoders:
         """Return the encoders; with `draws`, latents come as the moments that each row draws its own from."""
-        vae = self._fingerprint("vae")
+        vae = self._fingerprint("vae") + ("/tiles" if self._tiling else "")
         return Encoders(
             pixels=self._moments if draws else self._latents,
             text=self._captions,
