@@ -91,7 +91,7 @@ def test_pictures_of_the_class_are_made_once_by_all_hosts_and_trained_on(tmp_pat
         shutil.copy(tmp_path / f"pictures/{number}.png", few)  # without the caption beside it
     training = {
         "steps": 3,
-        "lora": {"rank": 2},
+        "lora": {"rank": 2, "targets": ["to_q", "conv2", "conv_out"]},
         "prior": {"prompt": CLASS, "count": 2},
         "checkpoint": {"every": 3},
     }
