@@ -136,12 +136,13 @@ def open_sampling(spec: JobSpec, repository: Path, denoiser: Denoiser, sampler: 
     shape = spec.catalogue_model.latent_shape(size)
     denoiser.check_takes(shape)
     loras = open_loras(spec.model, denoiser, family.text, repository)
-    network = loras.over(denoiser.encoded), loras.over(denoiser.denoise)
+    encoded, denoise = loras.over(denoiser.encoded), loras.over(denoiser.denoise)
+    batch = spec.layout.global_batch
     return OpenSampling(
         spec=spec,
         repository=repository,
         denoiser=denoiser,
-        program=make_sampling_program(*network, sampler, guidance, shape, mesh, batch=spec.layout.global_batch),
+        program=make_sampling_program(encoded, denoise, sampler, guidance, shape, mesh, batch=batch),
         told={
             **denoiser.framing(neutral(Size(size.height, size.width))),
             **read_controls(spec.sampling.control, denoiser.pictures, size),

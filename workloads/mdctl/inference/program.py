@@ -22,10 +22,10 @@ from mdctl.inference.sample import Kept, Start, sample
 from mdctl.parallel.rules import activation_sharding, replicated
 from mdctl.spec.shapes import LatentShape
 
-HostConditioning = Mapping[str, Float32[np.ndarray, "N ..."]]
 Encoded = Callable[[Params, Conditioning], Conditioning]
 """A network's own part of conditioning, as `Denoiser.encoded`."""
 
+HostConditioning = Mapping[str, Float32[np.ndarray, "N ..."]]
 HostNegative = Mapping[str, Float32[np.ndarray, "..."]]
 
 
